@@ -1,0 +1,48 @@
+# The three libraries: libjemalloc.so.2, libjemalloc.a and libjemalloc_pic.a, of one list of sources.
+file(GLOB DG_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*/*.c ${CMAKE_SOURCE_DIR}/src/os/linux/*.c)
+
+# What the shared library exports is src/symbols.txt, turned into an anonymous version script: the
+# names stay unversioned, as programs built against jemalloc expect them.
+set(DG_VERSION_SCRIPT ${CMAKE_BINARY_DIR}/exports.map)
+file(STRINGS ${CMAKE_SOURCE_DIR}/src/symbols.txt symbol_lines REGEX "^[A-Za-z_]")
+list(JOIN symbol_lines ";\n    " symbol_list)
+file(WRITE ${DG_VERSION_SCRIPT} "{\n  global:\n    ${symbol_list};\n  local:\n    *;\n};\n")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/symbols.txt)
+
+add_library(dg_options INTERFACE)
+target_include_directories(dg_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+target_compile_definitions(dg_options INTERFACE _GNU_SOURCE
+  DG_DEBUG=$<BOOL:${DG_DEBUG}> DG_PREFIXED=$<BOOL:${DG_PREFIXED}> JEMALLOC_NO_DEMANGLE)
+# -fexceptions lets an exception of a new_handler unwind through operator new. Paths are mapped so
+# that two builds in two folders are the same bytes.
+target_compile_options(dg_options INTERFACE -fvisibility=hidden -fexceptions -fno-builtin-malloc
+  -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -fno-strict-aliasing
+  -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -fno-semantic-interposition)
+if(NOT DG_SANITIZE)
+  target_compile_options(dg_options INTERFACE -ftls-model=initial-exec)
+endif()
+
+function(dg_library target type position_independent)
+  add_library(${target} ${type} ${DG_SOURCES})
+  target_link_libraries(${target} PRIVATE dg_options dg_warnings)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ${position_independent})
+endfunction()
+
+dg_library(jemalloc_static STATIC OFF)
+set_target_properties(jemalloc_static PROPERTIES OUTPUT_NAME jemalloc)
+dg_library(jemalloc_pic STATIC ON)
+set_target_properties(jemalloc_pic PROPERTIES OUTPUT_NAME jemalloc_pic)
+
+if(NOT DG_PREFIXED)
+  dg_library(jemalloc SHARED ON)
+  set_target_properties(jemalloc PROPERTIES SOVERSION 2 LINK_DEPENDS ${DG_VERSION_SCRIPT})
+  target_link_options(jemalloc PRIVATE -Wl,--version-script=${DG_VERSION_SCRIPT} -Wl,-z,nodelete
+    -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs -Wl,--as-needed -Wl,--build-id=sha1
+    -Wl,-O1 -nostdlib)
+  # libc alone: no libgcc_s, no libstdc++. The start files keep constructors and atfork working.
+  target_link_libraries(jemalloc PRIVATE -Wl,--no-as-needed c -Wl,--as-needed gcc)
+  install(TARGETS jemalloc LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+install(TARGETS jemalloc_static jemalloc_pic ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${CMAKE_SOURCE_DIR}/include/jemalloc/jemalloc.h
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/jemalloc)
