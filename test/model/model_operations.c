@@ -269,6 +269,7 @@ static void resize_rallocx(struct random_stream *random, struct block *block)
         model_fail("a resize that memory suffices for was refused", block);
     }
     resized(block, &before, random_next(random), zero);
+    /* A sized free with the same size and flags finds the class by them, so they must agree. */
     if (block->usable_bytes != nallocx(block->requested_bytes, flags)) {
         model_fail("nallocx promised another usable size", block);
     }
