@@ -6,7 +6,7 @@
  * there, /proc/PID/status gives the peak (VmHWM, of this program image alone, which getrusage's
  * maximum is not) and /proc/PID/maps the libraries. Threads are not traced. CPU time is of the
  * whole tree, by wait4.
- *   bench_launch REPORT COMMAND [ARGUMENT ...]
+ *   bench_launch REPORT COMMAND [ARGUMENT ...]   BENCH_PRELOAD: LD_PRELOAD of the command alone
  * writes lines to REPORT: `process PID PEAK_KIB EXE LIBRARY,...` for each, then `cpu_ns`,
  * `wall_ns`, `status`. Only libraries with "alloc" in their path are named. This program is small,
  * so that a child's figures do not begin with a large parent's.
@@ -28,8 +28,9 @@
 
 enum { LIBRARIES_BYTES = 1024, FAILED_TO_START = 127 };
 
-static const long trace_options =
-    PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
+/* EXITKILL: when this program is stopped, nothing that it started is left behind. */
+static const long trace_options = PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                                  PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
 
 static void die(const char *what)
 {

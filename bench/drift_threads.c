@@ -12,7 +12,7 @@
 
 enum { SLOTS = 100, LOW_BYTES = 16, HIGH_BYTES = 16384, EXCHANGES = 4096, EXCHANGE_EACH = 10 };
 
-/* Any thread puts a block in and takes another out; acquire-release hands over the block's content. */
+/* Any thread puts a block in and takes another out; acquire-release hands over its content. */
 static _Atomic(void *) exchange[EXCHANGES];
 
 static struct {

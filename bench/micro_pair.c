@@ -1,7 +1,7 @@
 /* micro_pair.c: goal: the cost of the shortest lives. Method: three loops over one size,
  * single-threaded, chosen by the first word:
- *   pair SIZE N          malloc and free, N times: the same block comes back each time in most allocators
- *   batch SIZE COUNT N   COUNT mallocs, then COUNT frees in the order of allocation, until N blocks have lived
+ *   pair SIZE N          malloc and free, N times
+ *   batch SIZE COUNT N   COUNT mallocs, then COUNT frees in the same order, until N have lived
  *   calloc SIZE N        calloc and free, N times
  * Each block is written once. No randomness.
  */
