@@ -3,7 +3,7 @@
 
 Goal: a user can put the library under any program. Each case runs once with the library and
 once without; outputs must be equal, and each process must have been served by the library.
-Method: see --help. DG_LIBRARY names the library (default: build/release/lib/libjemalloc.so.2).
+Method: DG_LIBRARY names the library (default: build/release/lib/libjemalloc.so.2).
 What is variable by nature (process ids, times, ports) never enters a case's output.
 
     test/accept/accept.py --list                 the cases
@@ -117,6 +117,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("--control", choices=CONTROL_KINDS, help="the broken library to use")
     parser.add_argument("names", nargs="*", metavar="CASE")
+    parser.add_argument("--library", default=REPOSITORY / "build/release/lib/libjemalloc.so.2",
+                        help="the library under test, unless DG_LIBRARY is set")
     parser.add_argument("--same-list", action="store_true", help="fail unless CASE... are all")
     arguments = parser.parse_args()
     if arguments.same_list:
@@ -129,8 +131,7 @@ def main():
     if arguments.list:
         print("\n".join(CASES))
         return 0
-    library = Path(os.environ.get(
-        "DG_LIBRARY", REPOSITORY / "build/release/lib/libjemalloc.so.2")).resolve()
+    library = Path(os.environ.get("DG_LIBRARY") or arguments.library).resolve()
     if not arguments.control and not library.is_file():
         print(f"no library at {library}: build first, or set DG_LIBRARY", file=sys.stderr)
         return 2

@@ -83,7 +83,7 @@ def start_mariadb(box):
                         "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0"])
     stop_at_end(box, server, signal.SIGTERM, data)
     server.wait_ready(lambda: "ready for connections" in server.log(), 40)
-    return server, ["mariadb", "--no-defaults", f"--socket={socket_path}", f"--user={user}",
+    return server, ["mariadb", "--no-defaults", f"--socket={socket_path}", "--user=root",
                     "--batch", "--skip-column-names"]
 
 

@@ -15,7 +15,7 @@ def run_node(box):
 
 def run_java(box):
     javac_options = [f"-J{option}" for option in JAVA_OPTIONS]
-    box.run(["javac", *javac_options, "-d", box.dir, WORK / "AcceptWork.java"])
+    box.run(["javac", *javac_options, "-d", box.dir, WORK / "java_work.java"])
     return "".join(box.run(["java", *JAVA_OPTIONS, collector, "-cp", box.dir, "AcceptWork"])
                    for collector in ("-XX:+UseG1GC", "-XX:+UseParallelGC"))
 

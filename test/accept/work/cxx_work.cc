@@ -1,5 +1,9 @@
-// cxx_work.cc: a C++ program of containers, strings, exceptions and over-aligned objects: work for
-// the compiler when it is built, and for operator new and delete when it runs.
+/* cxx_work.cc: a C++ program of containers, strings, exceptions and over-aligned objects.
+ *
+ * Goal: work for the compiler when it is built, and for operator new and delete when it runs.
+ * Method: maps filled by four threads, a regular expression, aligned objects, a refused request;
+ * prints results only, the same on each run.
+ */
 #include <algorithm>
 #include <cstdint>
 #include <iostream>

@@ -1,4 +1,4 @@
-/* AcceptWork.java: threads, collections, direct buffers, compression and exceptions on the JVM,
+/* java_work.java: threads, collections, direct buffers, compression and exceptions on the JVM,
  * whose compiler, collector and zlib take their memory from malloc. Prints results only. */
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -12,7 +12,7 @@ import java.util.stream.IntStream;
 import java.util.zip.CRC32;
 import java.util.zip.Deflater;
 
-public class AcceptWork {
+class AcceptWork {
     static long compress(int seed) {
         byte[] data = new byte[200_000];
         for (int i = 0; i < data.length; i++) {
