@@ -258,6 +258,12 @@ void *malloc(size_t size)
                      "    /* Under the lock. */\n    int used;\n    int size;\n")
         self.assertEqual(self.tidy(), [])
 
+    def test_comment_on_all_that_follows_passes(self):
+        self.replace("src/heap/slab.h", "struct slab {", "struct os_lock {\n    int word;\n};\n\n"
+                     "struct slab {\n    struct os_lock lock;\n"
+                     "    int used; /* under the lock, like all that follows */\n\n    int size;\n")
+        self.assertEqual(self.tidy(), [])
+
     def test_module_without_unit_test(self):
         self.write("src/base/other.c", HEADER)
         self.assert_finds("src/base/other.c:1", "test/unit/test_other.c")
@@ -297,6 +303,10 @@ class IncludeTest(Tree):
         self.replace("src/base/bits.c", '#include "base/bits.h"', "#include <stddef.h>")
         self.assert_finds("src/base/bits.h:1", "does not compile alone as c: unknown type name",
                           "--only", "headers_alone")
+
+    def test_table_of_rows_passes(self):
+        self.write("src/base/rows_table.h", HEADER + "ROW(one, 1)\nROW(two, 2)\n")
+        self.assertEqual(self.tidy("--only", "headers_alone"), [])
 
     def test_public_header_that_is_no_cxx(self):
         self.replace("include/jemalloc/jemalloc.h", "int flags", "int new")

@@ -29,6 +29,7 @@ CONDITIONAL = re.compile(r"\s*#\s*(if|ifdef|ifndef|elif)\b\s*(.*)")
 CONDITIONAL_FLOORS = ("base", "os")
 LOCK_FIELD = re.compile(
     r"\b(struct (\w*_)?(lock|mutex)|pthread_(mutex|rwlock|spinlock)_t|(lock|mutex)_t)\b[^*;]*;")
+COVERS_ALL = re.compile(r"\ball (that|which) follows?\b|\ball below\b")
 STRUCT_START = re.compile(
     r"\s*((static|typedef|extern|const|_Alignas\([^)]*\)) )*(struct|union)\b[^;()]*\{\s*$")
 
@@ -112,12 +113,15 @@ def _structs(file):
             opened = None
 
 
-def _group_has_comment(file, number, first):
-    """True when a comment stands above in the same group of lines, no blank line between."""
+def _is_covered(file, number, first):
+    """True when a comment stands above in the same group of lines, no blank line between, or one
+    further up in the struct says that it holds for all that follows."""
+    in_group = True
     for above in range(number - 1, first - 1, -1):
-        if not file.lines[above - 1].strip():
-            return False
-        if file.is_comment_alone(above):
+        in_group = in_group and bool(file.lines[above - 1].strip())
+        if in_group and file.is_comment_alone(above):
+            return True
+        if above in file.comment_lines and COVERS_ALL.search(file.lines[above - 1]):
             return True
     return False
 
@@ -139,7 +143,7 @@ def _check_field(tree, file, number, first, has_lock):
         tree.find("guards", file.path, number,
                   "atomic field without a comment (who writes, who reads, the order)")
     elif has_lock and not LOCK_FIELD.search(file.code_lines[number - 1]) and \
-            not _group_has_comment(file, number, first):
+            not _is_covered(file, number, first):
         tree.find("guards", file.path, number,
                   "field beside a lock without a comment (its guard: under the lock, constant, ..)")
 
