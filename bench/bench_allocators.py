@@ -1,4 +1,6 @@
-"""The allocators that are compared: where each library is, how a process gets it, and how to tell that it did."""
+"""The allocators that are compared: where each library is, how a process gets it, and how to tell
+that it did.
+"""
 
 import hashlib
 import os
@@ -52,7 +54,9 @@ def library_find(name):
 
 
 def allocators_find(ours_path):
-    """All that are on this machine, ours first. A peer that is not installed is left out and named by the second value."""
+    """All that are on this machine, ours first. A peer that is not installed is left out and named
+    by the second value.
+    """
     found = []
     missing = []
     if Path(ours_path).exists():
@@ -71,10 +75,13 @@ def allocators_find(ours_path):
 def mapping_is_right(allocator, mapped):
     """Whether the allocator libraries that a process had mapped are the intended one and no other.
 
-    A process of libc's row may map none. tbbmalloc's proxy brings its own library with it. A file name alone would confuse our
-    libjemalloc.so.2 with Debian's, so paths are compared. The forwarding library has no malloc and may be there.
+    A process of libc's row may map none. tbbmalloc's proxy brings its own library with it. A
+    file name alone would confuse our libjemalloc.so.2 with Debian's, so paths are compared. The
+    forwarding library has no malloc and may be there.
     """
-    served = {os.path.realpath(path) for path in mapped if not is_forward(path) and is_allocator(path)}
+    served = {
+        os.path.realpath(path) for path in mapped if not is_forward(path) and is_allocator(path)
+    }
     if not allocator.path:
         return not served
     if allocator.path.endswith("libtbbmalloc_proxy.so.2"):
@@ -89,4 +96,7 @@ def is_forward(path):
 
 def is_allocator(path):
     name = Path(path).name
-    return any(name.startswith(prefix) for prefix in ("libjemalloc", "libmimalloc", "libtcmalloc", "libtbbmalloc"))
+    return any(
+        name.startswith(prefix)
+        for prefix in ("libjemalloc", "libmimalloc", "libtcmalloc", "libtbbmalloc")
+    )

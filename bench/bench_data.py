@@ -1,7 +1,9 @@
-"""Makes the inputs of the real programs: deterministic, written once into a folder, checked by a stamp.
+"""Makes the inputs of the real programs: deterministic, written once into a folder, checked by a
+stamp.
 
-Each maker takes a scale (1.0 = a run of some seconds, less for the smoke test) and returns the file's text. The generator is seeded
-with a constant, so that each machine measures the same input.
+Each maker takes a scale (1.0 = a run of some seconds, less for the smoke test) and returns the
+file's text. The generator is seeded with a constant, so that each machine measures the same
+input.
 """
 
 import json
@@ -28,15 +30,22 @@ def c_unit(generator, index):
         kind = generator.choice(["uint8_t", "uint16_t", "uint32_t", "uint64_t", "double"])
         lines.append(f"    {kind} field_{field}[{generator.randint(1, 9)}];\n")
     lines.append("};\n")
-    lines.append(f"static uint64_t mix_{index}(const struct record_{index} *record, uint64_t seed)\n{{\n")
+    lines.append(
+        f"static uint64_t mix_{index}(const struct record_{index} *record, uint64_t seed)\n{{\n"
+    )
     lines.append("    for (size_t i = 0; i < 16; i++) {\n")
     for field in range(fields):
         lines.append(
-            f"        seed = seed * {generator.randint(3, 1 << 20) | 1}u + (uint64_t)record->field_{field}[0];\n"
+            f"        seed = seed * {generator.randint(3, 1 << 20) | 1}u"
+            f" + (uint64_t)record->field_{field}[0];\n"
         )
     lines.append("        seed ^= seed >> 7;\n    }\n    return seed;\n}\n")
-    lines.append(f"uint64_t walk_{index}(struct record_{index} *list, const char *text, int kind)\n{{\n")
-    lines.append("    uint64_t sum = 0;\n    while (list != NULL) {\n        switch (kind & 15) {\n")
+    lines.append(
+        f"uint64_t walk_{index}(struct record_{index} *list, const char *text, int kind)\n{{\n"
+    )
+    lines.append(
+        "    uint64_t sum = 0;\n    while (list != NULL) {\n        switch (kind & 15) {\n"
+    )
     for case in range(12):
         lines.append(
             f"        case {case}: sum += mix_{index}(list, sum + {generator.randint(1, 999)}u)"
@@ -45,8 +54,12 @@ def c_unit(generator, index):
     lines.append("        default: sum ^= (uint64_t)list->field_0[0] * 31u; break;\n        }\n")
     lines.append("        for (const char *c = text; *c != 0; c++) {\n")
     lines.append("            if (*c >= 'a' && *c <= 'z') { sum = sum * 33u + (uint64_t)*c; }\n")
-    lines.append("            else if (*c == '%') { sum -= (uint64_t)list->field_1[0]; }\n        }\n")
-    lines.append("        kind = (int)(sum >> 5);\n        list = list->next;\n    }\n    return sum;\n}\n")
+    lines.append(
+        "            else if (*c == '%') { sum -= (uint64_t)list->field_1[0]; }\n        }\n"
+    )
+    lines.append(
+        "        kind = (int)(sum >> 5);\n        list = list->next;\n    }\n    return sum;\n}\n"
+    )
     return "".join(lines)
 
 
@@ -127,7 +140,10 @@ def make_json(scale):
                 "name": f"user {generator.randint(0, 999999)}",
                 "tags": [f"tag{generator.randint(0, 300)}" for _ in range(generator.randint(1, 6))],
                 "score": round(generator.random() * 100, 3),
-                "address": {"city": f"city {index % 331}", "zip": str(generator.randint(10000, 99999))},
+                "address": {
+                    "city": f"city {index % 331}",
+                    "zip": str(generator.randint(10000, 99999)),
+                },
             }
         )
     return json.dumps(records)

@@ -68,11 +68,15 @@ def run_command(row, allocator, places, smoke):
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise MeasureError(f"{row.name} under {allocator.name}: over {RUN_TIMEOUT_S} s") from error
+            raise MeasureError(
+                f"{row.name} under {allocator.name}: over {RUN_TIMEOUT_S} s"
+            ) from error
         text = report.read_text() if report.exists() else ""
     if done.returncode != 0:
         problem = done.stderr.decode(errors="replace").strip()[-500:]
-        raise MeasureError(f"{row.name} under {allocator.name}: exit status {done.returncode}: {problem}")
+        raise MeasureError(
+            f"{row.name} under {allocator.name}: exit status {done.returncode}: {problem}"
+        )
     return read_result(row, allocator, text, done.stdout)
 
 
@@ -109,7 +113,10 @@ def read_report(row, allocator, text):
             continue
         mapped = [] if words[4] == "-" else words[4].split(",")
         if not mapping_is_right(allocator, mapped):
-            raise MeasureError(f"{row.name}: {words[3]} should run on {allocator.name}, but mapped {mapped or 'none'}")
+            raise MeasureError(
+                f"{row.name}: {words[3]} should run on {allocator.name}, "
+                f"but mapped {mapped or 'none'}"
+            )
         processes.add((Path(words[3]).name, ",".join(Path(path).name for path in mapped) or "libc"))
         peak_kib = max(peak_kib, int(words[2]))
     if not processes or "cpu_ns" not in times:

@@ -1,15 +1,27 @@
 """What the samples say: ratios with their intervals, means of groups, and the verdicts.
 
-A ratio is always ours over the other, of two runs of the same round, so below 1 is in our favour. Its mean is geometric and its 95 % interval
-is Student's over the logarithms; `spread` is the interval's half width, as a fraction.
+A ratio is always ours over the other, of two runs of the same round, so below 1 is in our
+favour. Its mean is geometric and its 95 % interval is Student's over the logarithms; `spread`
+is the interval's half width, as a fraction.
 """
 
 import math
 import statistics
 from dataclasses import dataclass
 
-# Two-sided 95 % quantiles of Student's t by degrees of freedom; between entries the larger value is used.
-STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228}
+# Two-sided 95 % quantiles of Student's t by degrees of freedom; between entries the larger one.
+STUDENT = {
+    1: 12.706,
+    2: 4.303,
+    3: 3.182,
+    4: 2.776,
+    5: 2.571,
+    6: 2.447,
+    7: 2.365,
+    8: 2.306,
+    9: 2.262,
+    10: 2.228,
+}
 STUDENT |= {12: 2.179, 15: 2.131, 20: 2.086, 25: 2.060, 30: 2.042, 40: 2.021, 60: 2.000}
 
 
@@ -48,7 +60,9 @@ def metric_ratio(rounds, reference, other, metric):
 
 
 def median_of(rounds, allocator, metric):
-    values = [one[allocator][metric] for one in rounds if allocator in one and metric in one[allocator]]
+    values = [
+        one[allocator][metric] for one in rounds if allocator in one and metric in one[allocator]
+    ]
     return statistics.median(values) if values else None
 
 
@@ -61,9 +75,13 @@ def stop_metric(row):
 
 
 def group_means(results, reference, group, metric, skip=()):
-    """{peer: geometric mean of ours / peer over the group's rows}; only rows that every peer has."""
+    """{peer: geometric mean of ours / peer over the rows of the group that every peer has}."""
     ratios = {}
-    rows = [entry for entry in results if entry["row"].group == group and (metric == "peak_kib" or entry["row"].timed)]
+    rows = [
+        entry
+        for entry in results
+        if entry["row"].group == group and (metric == "peak_kib" or entry["row"].timed)
+    ]
     for entry in rows:
         for peer in entry["peers"]:
             ratio = metric_ratio(entry["rounds"], reference, peer, metric)
@@ -74,7 +92,9 @@ def group_means(results, reference, group, metric, skip=()):
     common = set.intersection(*(set(rows_of) for rows_of in ratios.values()))
     if not common:
         return {}
-    return {peer: geometric_mean([rows_of[name] for name in common]) for peer, rows_of in ratios.items()}
+    return {
+        peer: geometric_mean([rows_of[name] for name in common]) for peer, rows_of in ratios.items()
+    }
 
 
 def row_worst(entry, reference, metric, skip=()):
@@ -82,6 +102,7 @@ def row_worst(entry, reference, metric, skip=()):
     ratios = [
         (ratio.value, peer)
         for peer in entry["peers"]
-        if peer not in skip and (ratio := metric_ratio(entry["rounds"], reference, peer, metric)) is not None
+        if peer not in skip
+        and (ratio := metric_ratio(entry["rounds"], reference, peer, metric)) is not None
     ]
     return max(ratios) if ratios else None

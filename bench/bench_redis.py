@@ -1,8 +1,10 @@
 """The redis rows: Debian's redis-server under redis-benchmark, with any allocator.
 
-The server is linked against libjemalloc.so.2. Debian's row runs it as it is; ours puts our library in its place by LD_LIBRARY_PATH; any other
-puts the forwarding library there, which has no malloc, and preloads the allocator. /proc/PID/maps proves it. The figures are of the server
-alone: CPU time by the scheduler's account of its threads, peak by VmHWM, after a start that is not counted. Everything is on 127.0.0.1.
+The server is linked against libjemalloc.so.2. Debian's row runs it as it is; ours puts our
+library in its place by LD_LIBRARY_PATH; any other puts the forwarding library there, which has
+no malloc, and preloads the allocator. /proc/PID/maps proves it. The figures are of the server
+alone: CPU time by the scheduler's account of its threads, peak by VmHWM, after a start that is
+not counted. Everything is on 127.0.0.1.
 """
 
 import os
@@ -76,7 +78,9 @@ def server_start(allocator, forward, environment, folder, address):
     # A socket file instead of a port: nothing on the network, and no port to collide on.
     arguments = ["--port", "0", "--unixsocket", address, "--save", "", "--appendonly", "no"]
     arguments += ["--dir", folder, "--daemonize", "no", "--logfile", str(Path(folder) / "log")]
-    return subprocess.Popen([program] + arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [program] + arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
 
 
 def server_wait(server, address):
@@ -96,17 +100,39 @@ def server_wait(server, address):
 
 
 def load_run(address, requests, arguments):
-    command = ["redis-benchmark", "-s", address, "-q", "-r", str(KEYS), "-c", "30", "-P", "16", "-n", str(max(requests, 10))]
+    command = [
+        "redis-benchmark",
+        "-s",
+        address,
+        "-q",
+        "-r",
+        str(KEYS),
+        "-c",
+        "30",
+        "-P",
+        "16",
+        "-n",
+        str(max(requests, 10)),
+    ]
     command += arguments.format(value="v" * 200).split()
-    environment = {key: value for key, value in os.environ.items() if key not in ("LD_PRELOAD", "MALLOC_CONF")}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("LD_PRELOAD", "MALLOC_CONF")
+    }
     try:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOAD_TIMEOUT_S, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LOAD_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RedisError(f"redis-benchmark: {error}") from error
     if done.returncode != 0:
-        raise RedisError(f"redis-benchmark ended with status {done.returncode}: {done.stderr[-300:]!r}")
+        raise RedisError(
+            f"redis-benchmark ended with status {done.returncode}: {done.stderr[-300:]!r}"
+        )
 
 
 def check_allocator(allocator, pid):
@@ -117,12 +143,18 @@ def check_allocator(allocator, pid):
             mapped.add(path)
     if not mapping_is_right(allocator, mapped):
         raise RedisError(f"the server mapped {sorted(mapped)}, not {allocator.name} alone")
-    if allocator.name != OURS and not allocator.is_jemalloc and not any(is_forward(path) for path in mapped):
+    if (
+        allocator.name != OURS
+        and not allocator.is_jemalloc
+        and not any(is_forward(path) for path in mapped)
+    ):
         raise RedisError("the forwarding library is not in place")
 
 
 def cpu_seconds(pid):
-    """User and system time of all threads, in nanoseconds of the scheduler where the kernel has them, else in ticks."""
+    """User and system time of all threads, in nanoseconds of the scheduler where the kernel has
+    them, else in ticks.
+    """
     total_ns = 0
     try:
         for task in Path(f"/proc/{pid}/task").iterdir():

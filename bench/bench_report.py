@@ -29,11 +29,16 @@ def ratio_text(ratio):
     return f"{ratio.value:.3f} {spread}"
 
 
-def table_text(header, rows):
+def table_text(header, rows, left=1):
+    """The first `left` columns are words, set to the left; so is a last column without a header."""
     widths = [max(len(row[column]) for row in [header] + rows) for column in range(len(header))]
     lines = []
     for row in [header] + rows:
-        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        words = [index < left or not name for index, name in enumerate(header)]
+        cells = [
+            cell.ljust(width) if is_word else cell.rjust(width)
+            for cell, width, is_word in zip(row, widths, words)
+        ]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
     return "\n".join(lines)
@@ -42,18 +47,24 @@ def table_text(header, rows):
 def group_table(run, group, metric):
     """Our median, and ours / peer with its interval."""
     entries = [
-        entry for entry in run.results if entry["row"].group == group and (metric == "peak_kib" or entry["row"].timed)
+        entry
+        for entry in run.results
+        if entry["row"].group == group and (metric == "peak_kib" or entry["row"].timed)
     ]
     peers = [name for name in run.names if name != run.reference]
     rows = []
     for entry in entries:
         ours = median_of(entry["rounds"], run.reference, metric)
-        cells = [ratio_text(metric_ratio(entry["rounds"], run.reference, peer, metric)) for peer in peers]
+        cells = [
+            ratio_text(metric_ratio(entry["rounds"], run.reference, peer, metric)) for peer in peers
+        ]
         rows.append([entry["row"].name, figure_text(metric, ours)] + cells)
     if not rows:
         return ""
     means = group_means(run.results, run.reference, group, metric, EXTRA)
-    rows.append(["geometric mean", ""] + [f"{means[peer]:.3f}" if peer in means else "-" for peer in peers])
+    rows.append(
+        ["geometric mean", ""] + [f"{means[peer]:.3f}" if peer in means else "-" for peer in peers]
+    )
     text = table_text(["row", run.reference] + [f"/ {peer}" for peer in peers], rows)
     if means:
         best = max(means, key=means.get)
@@ -65,7 +76,9 @@ def figures_table(run):
     rows = []
     for entry in run.results:
         for metric in entry["row"].figures:
-            cells = [figure_text(metric, median_of(entry["rounds"], name, metric)) for name in run.names]
+            cells = [
+                figure_text(metric, median_of(entry["rounds"], name, metric)) for name in run.names
+            ]
             rows.append([f"{entry['row'].name}: {metric}"] + cells)
     return table_text(["figure (median)"] + run.names, rows) if rows else ""
 
@@ -82,24 +95,34 @@ def verdict_table(verdicts):
         ]
         for verdict in verdicts
     ]
-    return table_text(["level", "line", "limit", "measured", "state", ""], rows)
+    return table_text(["level", "line", "limit", "measured", "state", ""], rows, left=2)
 
 
 def counts_table(counts):
     rows = []
     for count in counts:
         per_million = {name: f"{value:.1f}" for name, value in count["per_million"].items()}
-        others = ", ".join(f"{name} {value}" for name, value in per_million.items() if name != "system_calls")
-        rows.append([count["row"], count["allocator"], per_million.get("system_calls", "-"), others])
+        others = ", ".join(
+            f"{name} {value}" for name, value in per_million.items() if name != "system_calls"
+        )
+        rows.append(
+            [count["row"], count["allocator"], per_million.get("system_calls", "-"), others]
+        )
     return table_text(["row", "allocator", "system calls", "counters the allocator has"], rows)
 
 
 def report_text(run):
     parts = [f"command: {run.machine['command']}", f"date: {run.machine['date']}"]
-    parts.append(f"machine: {run.machine['cpu']}, {run.machine['cpus']} CPUs, {run.machine['memory_gib']:.1f} GiB")
+    parts.append(
+        f"machine: {run.machine['cpu']}, {run.machine['cpus']} CPUs, "
+        f"{run.machine['memory_gib']:.1f} GiB"
+    )
     parts.append(f"kernel: {run.machine['kernel']}, transparent huge pages: {run.machine['thp']}")
     parts += [f"{one.name}: {one.path or 'libc'} ({one.version()})" for one in run.allocators]
-    parts.append("A ratio is ours / peer of the same round: below 1 is in our favour. +- is its 95 % interval.")
+    parts.append(
+        "A ratio is ours / peer of the same round: below 1 is in our favour. "
+        "+- is its 95 % interval."
+    )
     for group in GROUPS:
         for metric, title in METRICS:
             table = group_table(run, group, metric)
@@ -122,7 +145,12 @@ def report_json(run):
             "machine": run.machine,
             "reference": run.reference,
             "allocators": [
-                {"name": one.name, "path": one.path, "version": one.version(), "environment": one.environment}
+                {
+                    "name": one.name,
+                    "path": one.path,
+                    "version": one.version(),
+                    "environment": one.environment,
+                }
                 for one in run.allocators
             ],
             "rows": [row_json(run, entry) for entry in run.results],

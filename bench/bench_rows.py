@@ -1,7 +1,9 @@
-"""The rows of the benchmark, once: name, group, command, and the same command tiny for the smoke test.
+"""The rows of the benchmark, once: name, group, command, and the same command tiny for the smoke
+test.
 
-In a command, {bin} is the folder of the programs, {data} of the inputs, {src} of the workloads. `figures` are the values that a program
-prints beside its time; `rounds` caps the repetitions of a row that rests for long or whose figures hardly vary.
+In a command, {bin} is the folder of the programs, {data} of the inputs, {src} of the workloads.
+`figures` are the values that a program prints beside its time; `rounds` caps the repetitions of
+a row that rests for long or whose figures hardly vary.
 """
 
 from dataclasses import dataclass, field
@@ -33,14 +35,27 @@ def pair_rows():
     sizes = (("16", 16, 50), ("64", 64, 50), ("128", 128, 50), ("1K", 1024, 50), ("8K", 8192, 15))
     large = (("32K", 32768, 15), ("64K", 65536, 5), ("1M", 1048576, 5))
     for label, size, millions in sizes + large:
-        yield micro(f"pair {label}", f"micro_pair pair {size} {millions}000000", f"micro_pair pair {size} 1000")
+        yield micro(
+            f"pair {label}",
+            f"micro_pair pair {size} {millions}000000",
+            f"micro_pair pair {size} 1000",
+        )
     for label, size, millions in (("16", 16, 20), ("1K", 1024, 15)):
-        yield micro(f"calloc {label}", f"micro_pair calloc {size} {millions}000000", f"micro_pair calloc {size} 1000")
+        yield micro(
+            f"calloc {label}",
+            f"micro_pair calloc {size} {millions}000000",
+            f"micro_pair calloc {size} 1000",
+        )
 
 
 def batch_rows():
     for count, scale in ((32, 1.0), (1000, 0.7)):
-        for label, size, millions in (("16", 16, 30), ("128", 128, 20), ("1K", 1024, 6), ("8K", 8192, 2)):
+        for label, size, millions in (
+            ("16", 16, 30),
+            ("128", 128, 20),
+            ("1K", 1024, 6),
+            ("8K", 8192, 2),
+        ):
             blocks = int(millions * scale * 1000000)
             yield micro(
                 f"batch{count} {label}",
@@ -51,21 +66,50 @@ def batch_rows():
 
 
 def random_rows():
-    yield micro("random 10k live", "micro_random 10000 16 1024 15000000", "micro_random 100 16 1024 1000")
-    yield micro("random 1M live", "micro_random 1000000 16 1024 4000000", "micro_random 1000 16 1024 1000")
-    yield micro("random 16..32K", "micro_random 2000 16 32768 3000000", "micro_random 100 16 32768 1000")
+    yield micro(
+        "random 10k live", "micro_random 10000 16 1024 15000000", "micro_random 100 16 1024 1000"
+    )
+    yield micro(
+        "random 1M live", "micro_random 1000000 16 1024 4000000", "micro_random 1000 16 1024 1000"
+    )
+    yield micro(
+        "random 16..32K", "micro_random 2000 16 32768 3000000", "micro_random 100 16 32768 1000"
+    )
 
 
 def realloc_rows():
-    yield micro("realloc +64 to 64K", "micro_realloc step 64 65536 3000 64", "micro_realloc step 64 65536 1 64")
-    yield micro("realloc +4K to 4M", "micro_realloc step 4096 4194304 150 4096", "micro_realloc step 4096 1048576 1 4096")
-    yield micro("realloc doubling", "micro_realloc double 65536 268435456 3", "micro_realloc double 65536 1048576 1")
-    yield micro("realloc x1.125", "micro_realloc grow 65536 67108864 6", "micro_realloc grow 65536 1048576 1")
+    yield micro(
+        "realloc +64 to 64K",
+        "micro_realloc step 64 65536 3000 64",
+        "micro_realloc step 64 65536 1 64",
+    )
+    yield micro(
+        "realloc +4K to 4M",
+        "micro_realloc step 4096 4194304 150 4096",
+        "micro_realloc step 4096 1048576 1 4096",
+    )
+    yield micro(
+        "realloc doubling",
+        "micro_realloc double 65536 268435456 3",
+        "micro_realloc double 65536 1048576 1",
+    )
+    yield micro(
+        "realloc x1.125",
+        "micro_realloc grow 65536 67108864 6",
+        "micro_realloc grow 65536 1048576 1",
+    )
 
 
 def thread_rows():
-    yield micro("hand-off 64", "micro_handoff 64 1000 12000000", "micro_handoff 64 1000 2000", counted=True)
-    yield micro("hand-off 1K", "micro_handoff 1024 1000 5000000", "micro_handoff 1024 1000 2000", counted=True)
+    yield micro(
+        "hand-off 64", "micro_handoff 64 1000 12000000", "micro_handoff 64 1000 2000", counted=True
+    )
+    yield micro(
+        "hand-off 1K",
+        "micro_handoff 1024 1000 5000000",
+        "micro_handoff 1024 1000 2000",
+        counted=True,
+    )
     for threads, millions in ((2, 10), (16, 10), (256, 8), (1000, 8)):
         yield micro(
             f"server {threads} threads",
@@ -77,9 +121,22 @@ def thread_rows():
 
 
 def other_micro_rows():
-    yield micro("sawtooth", "micro_sawtooth 64 25 100", "micro_sawtooth 2 2 1", figures=("idle_rss_kib",))
-    yield micro("empty program x1000", "micro_start {bin}/empty_program 1000", "micro_start {bin}/empty_program 3")
-    yield micro("empty program RSS", "empty_program rss", "empty_program rss", figures=("rss_kib",), rounds=5, timed=False)
+    yield micro(
+        "sawtooth", "micro_sawtooth 64 25 100", "micro_sawtooth 2 2 1", figures=("idle_rss_kib",)
+    )
+    yield micro(
+        "empty program x1000",
+        "micro_start {bin}/empty_program 1000",
+        "micro_start {bin}/empty_program 3",
+    )
+    yield micro(
+        "empty program RSS",
+        "empty_rss",
+        "empty_rss",
+        figures=("rss_kib",),
+        rounds=5,
+        timed=False,
+    )
 
 
 def drift(name, command, smoke, **more):
@@ -94,16 +151,39 @@ def drift_rows():
         figures=("rss_live_mean", "rss_live_worst", "rss_live_end"),
         rounds=3,
     )
-    latency = tuple(f"{call}_{point}_ns" for call in ("malloc", "free") for point in ("p50", "p999", "max"))
-    yield drift("latency", "drift_latency 12 64", "drift_latency 0 1", figures=latency, rounds=5, timed=False)
+    latency = tuple(
+        f"{call}_{point}_ns" for call in ("malloc", "free") for point in ("p50", "p999", "max")
+    )
+    yield drift(
+        "latency",
+        "drift_latency 12 64",
+        "drift_latency 0 1",
+        figures=latency,
+        rounds=5,
+        timed=False,
+    )
     survivors = ("idle_rss_kib", "rss_live")
     yield drift(
-        "survivors random", "drift_survivors random 512 15000", "drift_survivors random 4 1", figures=survivors, rounds=5
+        "survivors random",
+        "drift_survivors random 512 15000",
+        "drift_survivors random 4 1",
+        figures=survivors,
+        rounds=5,
     )
     yield drift(
-        "survivors newest", "drift_survivors newest 512 15000", "drift_survivors newest 4 1", figures=survivors, rounds=5
+        "survivors newest",
+        "drift_survivors newest 512 15000",
+        "drift_survivors newest 4 1",
+        figures=survivors,
+        rounds=5,
     )
-    yield drift("shifting sizes", "drift_shift 1000000 6", "drift_shift 2000 6", figures=("rss_live",), rounds=5)
+    yield drift(
+        "shifting sizes",
+        "drift_shift 1000000 6",
+        "drift_shift 2000 6",
+        figures=("rss_live",),
+        rounds=5,
+    )
     yield drift(
         "1000 threads",
         "drift_threads 1000 1000 15000",
@@ -112,8 +192,12 @@ def drift_rows():
         rounds=5,
     )
     heap = ("ns_per_replace", "rss_live")
-    yield drift("heap 1 GiB", "drift_heap 1024 5000000", "drift_heap 1 1000", figures=heap, rounds=10)
-    yield drift("heap 8 GiB", "drift_heap 8192 5000000", "drift_heap 1 1000", figures=heap, rounds=3)
+    yield drift(
+        "heap 1 GiB", "drift_heap 1024 5000000", "drift_heap 1 1000", figures=heap, rounds=10
+    )
+    yield drift(
+        "heap 8 GiB", "drift_heap 8192 5000000", "drift_heap 1 1000", figures=heap, rounds=3
+    )
 
 
 def real(name, command, smoke, **more):
@@ -132,16 +216,31 @@ def program_rows():
         ("z3", "z3 {data}/problem.smt2"),
         ("clang -O2", "clang -O2 -S -o - {data}/source.c"),
         ("gcc -O2", "gcc -O2 -S -o - {data}/source.c"),
-        ("ghostscript", "gs -q -dNOPAUSE -dBATCH -dSAFER -sDEVICE=ppmraw -r72 -o /dev/null {data}/pages.ps"),
+        (
+            "ghostscript",
+            "gs -q -dNOPAUSE -dBATCH -dSAFER -sDEVICE=ppmraw -r72 -o /dev/null {data}/pages.ps",
+        ),
         ("jq", "jq -f {src}/workload_jq.jq {data}/records.json"),
     ):
         yield real(name, command, command)
-    yield real("sqlite3", "sqlite3 :memory: -init {data}/tables.sql .exit", "sqlite3 :memory: -init {data}/tables.sql .exit")
+    yield real(
+        "sqlite3",
+        "sqlite3 :memory: -init {data}/tables.sql .exit",
+        "sqlite3 :memory: -init {data}/tables.sql .exit",
+    )
     yield real("lua", "lua5.4 {src}/workload_lua.lua 20", "lua5.4 {src}/workload_lua.lua 1")
     yield real("perl", "perl {src}/workload_perl.pl 9", "perl {src}/workload_perl.pl 1")
 
 
 def all_rows():
-    makers = (pair_rows, batch_rows, random_rows, realloc_rows, thread_rows, other_micro_rows, drift_rows)
+    makers = (
+        pair_rows,
+        batch_rows,
+        random_rows,
+        realloc_rows,
+        thread_rows,
+        other_micro_rows,
+        drift_rows,
+    )
     rows = [row for maker in makers for row in maker()]
     return rows + list(redis_rows()) + list(program_rows())

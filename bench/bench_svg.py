@@ -1,6 +1,8 @@
-"""The pictures: summary.svg, bars of the groups' geometric means, and rows.svg, a table of each row relative to its best.
+"""The pictures: summary.svg, bars of the groups' geometric means, and rows.svg, a table of each row
+relative to its best.
 
-Both carry their own background and follow the reader's light or dark setting, so that they are readable wherever they are shown.
+Both carry their own background and follow the reader's light or dark setting, so that they are
+readable wherever they are shown.
 """
 
 from html import escape
@@ -32,9 +34,11 @@ BAR_LIMIT = 3.0  # a bar of three times ours is drawn no longer
 
 def document(width, height, title, body):
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" '
         f'role="img" aria-label="{escape(title)}">\n{STYLE}'
-        f'<rect class="back" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6"/>\n{body}</svg>\n'
+        f'<rect class="back" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6"/>\n'
+        f"{body}</svg>\n"
     )
 
 
@@ -52,7 +56,8 @@ def relative_means(run, group, metric):
         ratios = [
             ratio.value
             for entry in run.results
-            if entry["row"].group == group and (metric == "peak_kib" or entry["row"].timed)
+            if entry["row"].group == group
+            and (metric == "peak_kib" or entry["row"].timed)
             and (ratio := metric_ratio(entry["rounds"], run.reference, name, metric)) is not None
         ]
         if ratios:
@@ -67,8 +72,11 @@ def bar_panel(x, y, title, means, reference):
         length = BAR_PIXELS * min(value, BAR_LIMIT) / BAR_LIMIT
         kind = "ours" if name == reference else "peer"
         body += text(x + 82, top + 13, name, "", "end")
-        body += f'<rect class="{kind}" x="{x + 90}" y="{top + 2}" width="{length:.1f}" height="15" rx="2"/>\n'
-        body += text(x + 96 + length, top + 14, f"{value:.2f}" + (" (cut)" if value > BAR_LIMIT else ""))
+        place = f'x="{x + 90}" y="{top + 2}" width="{length:.1f}"'
+        body += f'<rect class="{kind}" {place} height="15" rx="2"/>\n'
+        body += text(
+            x + 96 + length, top + 14, f"{value:.2f}" + (" (cut)" if value > BAR_LIMIT else "")
+        )
     return body
 
 
@@ -77,14 +85,18 @@ def summary_svg(run):
         (f"{GROUP_TITLES[group]}: {title}", means)
         for group in GROUPS
         for metric, title in METRICS
-        if (group, metric) != ("micro", "peak_kib") and (means := relative_means(run, group, metric))
+        if (group, metric) != ("micro", "peak_kib")
+        and (means := relative_means(run, group, metric))
     ]
     height_of = 50 + 22 * max((len(means) for _, means in panels), default=0)
     body = text(20, 28, "Geometric means relative to ours (1.00); shorter is better", "title")
     for index, (title, means) in enumerate(panels):
-        body += bar_panel(20 + 480 * (index % 2), 66 + height_of * (index // 2), title, means, run.reference)
+        body += bar_panel(
+            20 + 480 * (index % 2), 66 + height_of * (index // 2), title, means, run.reference
+        )
     height = 66 + height_of * ((len(panels) + 1) // 2) + 16
-    note = f"{run.machine['cpu']}, {run.machine['cpus']} CPUs, {run.machine['kernel']}; {run.machine['command']}"
+    facts = run.machine
+    note = f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['kernel']}; {facts['command']}"
     body += text(20, height - 12, note, "note")
     return document(980, height, "geometric means of time and memory", body)
 
@@ -106,7 +118,8 @@ def cell_svg(x, y, width, value):
         kind, strength = "good", 0.45
     else:
         kind, strength = "bad", min(0.55, 0.08 + 0.25 * (value - 1.05))
-    shape = f'<rect class="{kind}" fill-opacity="{strength:.2f}" x="{x + 1}" y="{y - 14}" width="{width - 2}" height="19"/>\n'
+    place = f'x="{x + 1}" y="{y - 14}" width="{width - 2}" height="19"'
+    shape = f'<rect class="{kind}" fill-opacity="{strength:.2f}" {place}/>\n'
     return shape + text(x + width / 2, y, f"{value:.2f}" if value < 100 else f"{value:.0f}", "cell")
 
 

@@ -1,4 +1,6 @@
-"""The lines to hold: each must and each goal, with the measured figure beside it. A line whose rows were not run says so."""
+"""The lines to hold: each must and each goal, with the measured figure beside it. A line whose
+rows were not run says so.
+"""
 
 from dataclasses import dataclass
 
@@ -66,7 +68,9 @@ class Judge:
         entry = self.entry(name)
         found = row_worst(entry, self.reference, metric, skip) if entry else None
         line = f"{name}: {metric} / best peer's"
-        self.add(level, line, 1.0, found[0] if found else None, f"best: {found[1]}" if found else "")
+        self.add(
+            level, line, 1.0, found[0] if found else None, f"best: {found[1]}" if found else ""
+        )
 
     def against(self, level, line, name, metric, other):
         ours = self.median(name, self.reference, metric)
@@ -91,21 +95,36 @@ def judge(results, reference):
 def judge_musts(judge_):
     judge_.group("must", "real programs: time, mean / best single peer", 1.00, "real", "cpu_s")
     lean = EXTRA + ("glibc",)
-    judge_.group("must", "real programs: peak RSS, mean / best single peer apart from glibc", 1.00, "real", "peak_kib", lean)
+    judge_.group(
+        "must",
+        "real programs: peak RSS, mean / best single peer apart from glibc",
+        1.00,
+        "real",
+        "peak_kib",
+        lean,
+    )
     judge_.each_row("must", "real programs: time of each row / its best", 1.10, "real", "cpu_s")
-    judge_.each_row("must", "real programs: peak RSS of each row / its best", 1.20, "real", "peak_kib")
+    judge_.each_row(
+        "must", "real programs: peak RSS of each row / its best", 1.20, "real", "peak_kib"
+    )
     judge_.group("must", "micro: time, mean / best single peer", 0.90, "micro", "cpu_s")
     judge_.empty_program()
 
 
 def judge_goals(judge_):
     judge_.each_row("goal", "real programs: time of each row / its best", 1.00, "real", "cpu_s")
-    judge_.each_row("goal", "real programs: peak RSS of each row / its best", 1.00, "real", "peak_kib")
+    judge_.each_row(
+        "goal", "real programs: peak RSS of each row / its best", 1.00, "real", "peak_kib"
+    )
     judge_.group("goal", "micro: time, mean / best single peer", 0.80, "micro", "cpu_s")
     judge_.each_row("goal", "micro: time of each row / its best", 1.20, "micro", "cpu_s")
     judge_.figure("goal", "survivors newest: RSS / live", 1.10, "survivors newest", "rss_live")
     judge_.against(
-        "goal", "survivors random: RSS / jemalloc's with background thread", "survivors random", "idle_rss_kib", "jemalloc+bg"
+        "goal",
+        "survivors random: RSS / jemalloc's with background thread",
+        "survivors random",
+        "idle_rss_kib",
+        "jemalloc+bg",
     )
     judge_.figure("goal", "shifting sizes: RSS / live", 1.9, "shifting sizes", "rss_live")
     for name, metrics in (

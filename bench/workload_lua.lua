@@ -1,5 +1,5 @@
--- A lua workload for the benchmark: binary trees, string tables, sorting. The argument is the number of rounds; the last line printed is a
--- checksum, the same under every allocator.
+-- A lua workload for the benchmark: binary trees, string tables, sorting. The argument is the
+-- number of rounds; the last line printed is a checksum, the same under every allocator.
 
 local function tree_make(depth)
     if depth == 0 then

@@ -1,5 +1,6 @@
-# A perl workload for the benchmark: hashes, regular expressions, sorting, nested structures. The argument is the number of rounds; the last
-# line printed is a checksum, the same under every allocator.
+# A perl workload for the benchmark: hashes, regular expressions, sorting, nested structures. The
+# argument is the number of rounds; the last line printed is a checksum, the same under every
+# allocator.
 use strict;
 use warnings;
 

@@ -1,7 +1,8 @@
-"""A python3 workload for the benchmark: json, dictionaries, string work, regular expressions, syntax trees.
+"""A python3 workload for the benchmark: json, dictionaries, string work, regular expressions,
+syntax trees.
 
-Run with PYTHONMALLOC=malloc, so that every object comes from malloc. The argument is the number of rounds; the last line printed is a
-checksum, the same under every allocator.
+Run with PYTHONMALLOC=malloc, so that every object comes from malloc. The argument is the number
+of rounds; the last line printed is a checksum, the same under every allocator.
 """
 
 import ast
@@ -14,7 +15,11 @@ import zlib
 
 def records_make(generator, count):
     return [
-        {"id": i, "name": f"user{generator.randint(0, 10**6)}", "tags": [f"t{generator.randint(0, 99)}" for _ in range(5)]}
+        {
+            "id": i,
+            "name": f"user{generator.randint(0, 10**6)}",
+            "tags": [f"t{generator.randint(0, 99)}" for _ in range(5)],
+        }
         for i in range(count)
     ]
 
@@ -27,7 +32,11 @@ def words_count(text):
 
 
 def tree_walk(source):
-    return sum(1 for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Name, ast.Call, ast.BinOp)))
+    return sum(
+        1
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.Name, ast.Call, ast.BinOp))
+    )
 
 
 def round_run(generator, index):
@@ -38,10 +47,15 @@ def round_run(generator, index):
     for record in back:
         for tag in record["tags"]:
             by_tag.setdefault(tag, []).append(record["name"])
-    joined = " ".join(name.replace("user", "person ") for names in by_tag.values() for name in names)
+    joined = " ".join(
+        name.replace("user", "person ") for names in by_tag.values() for name in names
+    )
     words = words_count(joined)
     swapped = re.sub(r"(\w+) (\d+)", r"\2-\1", joined)
-    source = "\n".join(f"def f{i}(a, b):\n    return a * {i} + g{i}(b, [x for x in range({i})])" for i in range(1200))
+    source = "\n".join(
+        f"def f{i}(a, b):\n    return a * {i} + g{i}(b, [x for x in range({i})])"
+        for i in range(1200)
+    )
     return zlib.crc32(f"{len(words)} {swapped[:5000]} {tree_walk(source)} {index}".encode())
 
 
