@@ -48,7 +48,7 @@
 #if defined(__GNUC__)
 #define MALLOCX_ALIGN(a) ((int)(__builtin_ffsl((long)(a)) - 1))
 #else
-#define MALLOCX_ALIGN(a)                                                                           \
+#define MALLOCX_ALIGN(a) \
     ((int)((size_t)(a) <= INT_MAX ? ffs((int)(a)) - 1 : ffs((int)((size_t)(a) >> 31)) + 30))
 #endif
 
@@ -146,14 +146,16 @@ JEMALLOC_EXPORT void je_free(void *ptr) JEMALLOC_CXX_THROW JEMALLOC_NOTHROW;
 
 /* C23: free() with the size, or size and alignment, that the block was asked with. */
 JEMALLOC_EXPORT void je_free_sized(void *ptr, size_t size) JEMALLOC_CXX_THROW JEMALLOC_NOTHROW;
-JEMALLOC_EXPORT void je_free_aligned_sized(void *ptr, size_t alignment, size_t size)
-    JEMALLOC_CXX_THROW JEMALLOC_NOTHROW;
+JEMALLOC_EXPORT void je_free_aligned_sized(void *ptr, size_t alignment,
+                                           size_t size) JEMALLOC_CXX_THROW JEMALLOC_NOTHROW;
 
 /* alignment: a power of two, and at least sizeof(void *) for posix_memalign(). */
-JEMALLOC_EXPORT int je_posix_memalign(void **memptr, size_t alignment, size_t size)
-    JEMALLOC_CXX_THROW JEMALLOC_NOTHROW JEMALLOC_ATTR(nonnull(1));
-JEMALLOC_EXPORT void *je_aligned_alloc(size_t alignment, size_t size) JEMALLOC_CXX_THROW
-    JEMALLOC_NOTHROW JEMALLOC_ATTR(malloc) JEMALLOC_ALLOC_SIZE(2);
+JEMALLOC_EXPORT int je_posix_memalign(void **memptr, size_t alignment,
+                                      size_t size) JEMALLOC_CXX_THROW JEMALLOC_NOTHROW
+    JEMALLOC_ATTR(nonnull(1));
+JEMALLOC_EXPORT void *je_aligned_alloc(size_t alignment,
+                                       size_t size) JEMALLOC_CXX_THROW JEMALLOC_NOTHROW
+    JEMALLOC_ATTR(malloc) JEMALLOC_ALLOC_SIZE(2);
 JEMALLOC_EXPORT void *je_memalign(size_t alignment, size_t size) JEMALLOC_CXX_THROW JEMALLOC_NOTHROW
     JEMALLOC_ATTR(malloc) JEMALLOC_ALLOC_SIZE(2);
 
@@ -188,8 +190,8 @@ JEMALLOC_EXPORT size_t je_nallocx(size_t size, int flags) JEMALLOC_NOTHROW JEMAL
 /* ---- Control and statistics. 0 or a positive errno value. ---- */
 JEMALLOC_EXPORT int je_mallctl(const char *name, void *oldp, size_t *oldlenp, void *newp,
                                size_t newlen) JEMALLOC_NOTHROW;
-JEMALLOC_EXPORT int je_mallctlnametomib(const char *name, size_t *mibp, size_t *miblenp)
-    JEMALLOC_NOTHROW;
+JEMALLOC_EXPORT int je_mallctlnametomib(const char *name, size_t *mibp,
+                                        size_t *miblenp) JEMALLOC_NOTHROW;
 JEMALLOC_EXPORT int je_mallctlbymib(const size_t *mib, size_t miblen, void *oldp, size_t *oldlenp,
                                     void *newp, size_t newlen) JEMALLOC_NOTHROW;
 
@@ -222,21 +224,21 @@ typedef struct extent_hooks_s extent_hooks_t;
 typedef void *(extent_alloc_t)(extent_hooks_t *, void *, size_t, size_t, bool *, bool *, unsigned);
 
 /* (hooks, addr, size, committed, arena_ind): true keeps the memory with the allocator. */
-typedef bool (extent_dalloc_t)(extent_hooks_t *, void *, size_t, bool, unsigned);
+typedef bool(extent_dalloc_t)(extent_hooks_t *, void *, size_t, bool, unsigned);
 
 /* (hooks, addr, size, committed, arena_ind): unconditional, when the arena is destroyed. */
-typedef void (extent_destroy_t)(extent_hooks_t *, void *, size_t, bool, unsigned);
+typedef void(extent_destroy_t)(extent_hooks_t *, void *, size_t, bool, unsigned);
 
 /* (hooks, addr, size, offset, length, arena_ind): act on length bytes from addr + offset. */
-typedef bool (extent_commit_t)(extent_hooks_t *, void *, size_t, size_t, size_t, unsigned);
-typedef bool (extent_decommit_t)(extent_hooks_t *, void *, size_t, size_t, size_t, unsigned);
-typedef bool (extent_purge_t)(extent_hooks_t *, void *, size_t, size_t, size_t, unsigned);
+typedef bool(extent_commit_t)(extent_hooks_t *, void *, size_t, size_t, size_t, unsigned);
+typedef bool(extent_decommit_t)(extent_hooks_t *, void *, size_t, size_t, size_t, unsigned);
+typedef bool(extent_purge_t)(extent_hooks_t *, void *, size_t, size_t, size_t, unsigned);
 
 /* (hooks, addr, size, size_a, size_b, committed, arena_ind) */
-typedef bool (extent_split_t)(extent_hooks_t *, void *, size_t, size_t, size_t, bool, unsigned);
+typedef bool(extent_split_t)(extent_hooks_t *, void *, size_t, size_t, size_t, bool, unsigned);
 
 /* (hooks, addr_a, size_a, addr_b, size_b, committed, arena_ind) */
-typedef bool (extent_merge_t)(extent_hooks_t *, void *, size_t, void *, size_t, bool, unsigned);
+typedef bool(extent_merge_t)(extent_hooks_t *, void *, size_t, void *, size_t, bool, unsigned);
 
 struct extent_hooks_s {
     extent_alloc_t *alloc;
