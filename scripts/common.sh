@@ -27,31 +27,32 @@ configure() {
     fi
 }
 
-is_up_to_date() {
+configure_and_build() {
     preset=$1
     shift
-    [ -f "$top/build/$preset/build.ninja" ] && ! lacks_compiler "$preset" &&
-        ninja -C "$top/build/$preset" -n "$@" 2>/dev/null | grep -q 'no work to do'
+    cd "$top" && configure "$preset" && cmake --build --preset "$preset" "$@"
 }
 
-# build PRESET [TARGET...]: builds with one progress line and a log; silent when up to date.
+# build PRESET [TARGET...]: builds with one progress line and a log; silent when up to date. Whether
+# there is work is told by ninja's own lines, as its dry run cannot tell when files are globbed.
 build() {
-    if is_up_to_date "$@"; then
-        return 0
-    fi
     preset=$1
     shift
     log=$top/build/$preset.log
     mkdir -p "$top/build"
-    printf 'building %s ... ' "$preset" >&2
     started=$(now)
     [ $# = 0 ] || set -- --target "$@"
-    if (cd "$top" && configure "$preset" && cmake --build --preset "$preset" "$@") \
-        >"$log" 2>&1 </dev/null; then
-        echo "done in $(($(now) - started)) s (log: build/$preset.log)" >&2
-        return 0
+    { (configure_and_build "$preset" "$@") 2>&1 </dev/null || echo "BUILD FAILED"; } |
+        awk -v log_file="$log" -v name="$preset" '
+            /^\[[1-9]|^-- The C/ && !said { printf "building %s ... ", name; fflush(); said = 1 }
+            { print >log_file }
+        ' >&2
+    if [ "$(tail -n 1 "$log")" = "BUILD FAILED" ]; then
+        echo "FAILED; the end of build/$preset.log:" >&2
+        tail -n 20 "$log" >&2
+        return 1
     fi
-    echo "FAILED; the end of build/$preset.log:" >&2
-    tail -n 20 "$log" >&2
-    return 1
+    if grep -q '^\[[1-9]' "$log"; then
+        echo "done in $(($(now) - started)) s (log: build/$preset.log)" >&2
+    fi
 }
