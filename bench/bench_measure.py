@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bench_redis
 from bench_allocators import mapping_is_right
+from bench_rows import all_rows
 
 RUN_TIMEOUT_S = 900
 
@@ -27,6 +28,9 @@ class Places:
         self.programs = Path(programs)
         self.data = Path(data)
         self.source = Path(source)
+
+    def program(self, row):
+        return "redis-benchmark" if row.kind == "redis" else self.command(row.command)[0]
 
     def command(self, text):
         return shlex.split(text.format(bin=self.programs, data=self.data, src=self.source))
@@ -49,6 +53,13 @@ def run_row(row, allocator, places, smoke):
         except bench_redis.RedisError as error:
             raise MeasureError(f"{row.name} under {allocator.name}: {error}") from error
     return run_command(row, allocator, places, smoke)
+
+
+def prove(allocator, places):
+    """That a preload of the library makes it serve malloc at all: programs that do not report
+    who served them are then judged by their mappings."""
+    probe = next(row for row in all_rows() if row.name == "empty program RSS")
+    run_row(probe, allocator, places, smoke=True)
 
 
 def run_command(row, allocator, places, smoke):

@@ -108,7 +108,7 @@ def counts_table(counts):
         rows.append(
             [count["row"], count["allocator"], per_million.get("system_calls", "-"), others]
         )
-    return table_text(["row", "allocator", "system calls", "counters the allocator has"], rows)
+    return table_text(["row", "allocator", "system calls", ""], rows, left=2)
 
 
 def report_text(run):
@@ -132,7 +132,9 @@ def report_text(run):
     if figures:
         parts.append(f"\nfigures\n{figures}")
     if run.counts:
-        parts.append(f"\ncounts per million operations\n{counts_table(run.counts)}")
+        parts.append(
+            f"\ncounts per million operations: system calls by strace, then what the allocator itself counts\n{counts_table(run.counts)}"
+        )
     parts.append(f"\nverdicts\n{verdict_table(run.verdicts)}")
     if run.failures:
         parts.append("\nFAILED RUNS\n" + "\n".join(run.failures))
