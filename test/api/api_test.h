@@ -25,8 +25,8 @@
 
 #include <jemalloc/jemalloc.h>
 
-/* Under a sanitizer the library has prefixed names and shares the address space with shadow memory.
- */
+/* Under a sanitizer the library has prefixed names, shares the address space with shadow memory, and
+ * tests do fewer rounds. */
 #ifdef JEMALLOC_PREFIXED
 enum { LIBRARY_IS_PREFIXED = 1 };
 #else

@@ -49,7 +49,7 @@ static void zero_flag_gives_zeroes_in_used_memory(void **state)
 {
     (void)state;
     for (unsigned f = 0; f < CACHE_FLAG_COUNT; f++) {
-        for (size_t size = 8; size <= (size_t)2 << 20; size += size / 3 + 8) {
+        for (size_t size = 8; size <= (size_t)2 << 20; size += size / 2 + 8) {
             for (unsigned round = 0; round < 3; round++) {
                 void *block = mallocx(size, cache_flags[f] | MALLOCX_ZERO);
                 assert_non_null(block);

@@ -5,7 +5,7 @@
  */
 #include "api_test.h"
 
-enum { MIXED_COUNT = 3000, MIXED_ROUNDS = 60000 };
+enum { MIXED_COUNT = 3000, MIXED_ROUNDS = LIBRARY_IS_PREFIXED ? 15000 : 60000 };
 
 static void *blocks[MIXED_COUNT];
 static size_t usable[MIXED_COUNT];

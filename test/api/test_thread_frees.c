@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { THREADS = 8, PLACES = 512, ROUNDS = 8000 };
+enum { THREADS = 8, PLACES = 512, ROUNDS = LIBRARY_IS_PREFIXED ? 2000 : 8000 };
 
 /* Stands at the head of each block: how long it is and how its rest is marked. */
 struct head {
@@ -102,7 +102,7 @@ static void blocks_wander_between_threads(void **state)
     assert_int_equal(atomic_load(&failures), 0);
 }
 
-enum { BATCH = 1000, BATCHES = 200 };
+enum { BATCH = 1000, BATCHES = LIBRARY_IS_PREFIXED ? 50 : 200 };
 
 static void *batches[BATCHES][BATCH];
 static atomic_uint batches_ready;

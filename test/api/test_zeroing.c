@@ -94,7 +94,7 @@ static void the_tail_that_rallocx_adds_is_zero(void **state)
 {
     (void)state;
     for (size_t from = 10; from <= (size_t)3 << 20; from = from * 2 + 3) {
-        for (unsigned times = 2; times <= 32; times *= 4) {
+        for (unsigned times = 2; times <= 32 && from * times <= (size_t)12 << 20; times *= 4) {
             size_t to = from * times;
             dirty_the_heap(to);
             unsigned char *block = mallocx(from, 0);
