@@ -133,7 +133,8 @@ def report_text(run):
         parts.append(f"\nfigures\n{figures}")
     if run.counts:
         parts.append(
-            f"\ncounts per million operations: system calls by strace, then what the allocator itself counts\n{counts_table(run.counts)}"
+            "\ncounts per million operations: system calls by strace, then the allocator's own\n"
+            + counts_table(run.counts)
         )
     parts.append(f"\nverdicts\n{verdict_table(run.verdicts)}")
     if run.failures:

@@ -29,6 +29,7 @@ STYLE = """<style>
 
 METRICS = (("cpu_s", "CPU time"), ("peak_kib", "peak RSS"))
 BAR_PIXELS = 300
+NOTE_LETTER_PIXELS = 6.4
 BAR_LIMIT = 3.0  # a bar of three times ours is drawn no longer
 
 
@@ -45,6 +46,14 @@ def document(width, height, title, body):
 def text(x, y, words, kind="", anchor=""):
     extra = f' text-anchor="{anchor}"' if anchor else ""
     return f'<text class="{kind}" x="{x:.0f}" y="{y:.0f}"{extra}>{escape(words)}</text>\n'
+
+
+def note(run, y, width):
+    """When, where and how, cut to the picture's width; results.txt has it whole."""
+    facts = run.machine
+    words = f"{facts['date']}; {facts['cpu']}, {facts['cpus']} CPUs; {facts['command']}"
+    most = int((width - 40) / NOTE_LETTER_PIXELS)
+    return text(20, y, words if len(words) <= most else words[: most - 3] + "...", "note")
 
 
 def relative_means(run, group, metric):
@@ -95,9 +104,7 @@ def summary_svg(run):
             20 + 480 * (index % 2), 66 + height_of * (index // 2), title, means, run.reference
         )
     height = 66 + height_of * ((len(panels) + 1) // 2) + 16
-    facts = run.machine
-    note = f"{facts['cpu']}, {facts['cpus']} CPUs, {facts['kernel']}; {facts['command']}"
-    body += text(20, height - 12, note, "note")
+    body += note(run, height - 12, 980)
     return document(980, height, "geometric means of time and memory", body)
 
 
@@ -152,6 +159,6 @@ def rows_svg(run):
                         body += cell_svg(x + width_of * index, y, width_of, values[name])
             y += 21
         y += 10
-    body += text(20, y + 6, f"{run.machine['date']}; {run.machine['command']}", "note")
     width = left + len(METRICS) * (width_of * len(names) + gap)
+    body += note(run, y + 6, width)
     return document(width, y + 22, "each row relative to its best", body)
