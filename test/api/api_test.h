@@ -25,7 +25,7 @@
 
 #include <jemalloc/jemalloc.h>
 
-/* Under a sanitizer the library has prefixed names, shares the address space with shadow memory, and
+/* Under a sanitizer the library has prefixed names and shares the address space with shadow memory;
  * tests do fewer rounds. */
 #ifdef JEMALLOC_PREFIXED
 enum { LIBRARY_IS_PREFIXED = 1 };
