@@ -28,7 +28,8 @@ static void give_up(const char *what)
 static void mark_make(void)
 {
     if (shared_mark == NULL) {
-        void *start = mmap(NULL, sizeof *shared_mark, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        void *start = mmap(NULL, sizeof *shared_mark, PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (start == MAP_FAILED) {
             give_up("mmap");
         }
@@ -105,7 +106,8 @@ static void child_finish(pid_t child, struct child_result *result)
     result->mark = *shared_mark;
 }
 
-void child_run(void (*body)(void *argument), void *argument, unsigned limit_seconds, struct child_result *result)
+void child_run(void (*body)(void *argument), void *argument, unsigned limit_seconds,
+               struct child_result *result)
 {
     int ends[2];
     *result = (struct child_result){0};
@@ -162,10 +164,10 @@ void child_describe(const struct child_result *result, char *text, size_t text_b
     if (result->hung) {
         snprintf(text, text_bytes, "hung, mark %d: %.*s", result->mark, line_bytes, result->text);
     } else if (result->signal != 0) {
-        snprintf(text, text_bytes, "signal %d, mark %d: %.*s", result->signal, result->mark, line_bytes,
-                 result->text);
+        snprintf(text, text_bytes, "signal %d, mark %d: %.*s", result->signal, result->mark,
+                 line_bytes, result->text);
     } else {
-        snprintf(text, text_bytes, "exit code %d, mark %d: %.*s", result->exit_code, result->mark, line_bytes,
-                 result->text);
+        snprintf(text, text_bytes, "exit code %d, mark %d: %.*s", result->exit_code, result->mark,
+                 line_bytes, result->text);
     }
 }

@@ -22,7 +22,8 @@ struct child_result {
 };
 
 /* The child runs body(argument) and then exits with 0. Ends the program when it cannot fork. */
-void child_run(void (*body)(void *argument), void *argument, unsigned limit_seconds, struct child_result *result);
+void child_run(void (*body)(void *argument), void *argument, unsigned limit_seconds,
+               struct child_result *result);
 
 /* Runs a program the same way; environment == NULL keeps ours. */
 void child_execute(char *const arguments[], char *const environment[], unsigned limit_seconds,

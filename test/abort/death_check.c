@@ -100,7 +100,8 @@ static bool judge(const char *name, enum moment latest, const struct child_resul
     return false;
 }
 
-bool death_expect(const char *name, enum moment latest, void (*mistake)(void *argument), void *argument)
+bool death_expect(const char *name, enum moment latest, void (*mistake)(void *argument),
+                  void *argument)
 {
     struct mistake both = {mistake, argument};
     struct child_result result;
@@ -118,7 +119,7 @@ bool death_expect_quick(const char *name, void (*mistake)(void *argument), void 
 
 int death_report(void)
 {
-    printf("%u mistakes, %u ended as promised (%u of them at the flush), %u did not\n", checked_count,
-           checked_count - failed_count, flush_count, failed_count);
+    printf("%u mistakes, %u ended as promised (%u of them at the flush), %u did not\n",
+           checked_count, checked_count - failed_count, flush_count, failed_count);
     return failed_count == 0 && checked_count > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -16,7 +16,8 @@ enum moment {
 };
 
 /* Prints and counts a failure when the child does not end as promised; true when it does. */
-bool death_expect(const char *name, enum moment latest, void (*mistake)(void *argument), void *argument);
+bool death_expect(const char *name, enum moment latest, void (*mistake)(void *argument),
+                  void *argument);
 
 /* For thousands of mistakes that are seen at once: no thread, and nothing printed for a success. */
 bool death_expect_quick(const char *name, void (*mistake)(void *argument), void *argument);

@@ -182,7 +182,7 @@ static void in_two_caches(void *argument)
 struct mistake_row {
     const char *name;
     void (*run)(void *argument);
-    enum moment latest; /* for sizes that are cached */
+    enum moment latest;   /* for sizes that are cached */
     size_t largest_bytes; /* that the row makes sense for */
 };
 
@@ -217,7 +217,8 @@ static void try_size(size_t size_bytes)
 
 int main(void)
 {
-    static const size_t beyond[] = {36864, 65536, 262144, 1 << 20, (1 << 20) + 4096, 2 << 20, 8 << 20, 100 << 20};
+    static const size_t beyond[] = {36864,   65536,   262144,   1 << 20, (1 << 20) + 4096,
+                                    2 << 20, 8 << 20, 100 << 20};
     for (size_t size_bytes = 8; size_bytes <= CACHED_MAX; size_bytes = nallocx(size_bytes + 1, 0)) {
         try_size(size_bytes);
     }

@@ -71,9 +71,20 @@ static void try_small(size_t size_bytes)
 
 static void try_large(size_t size_bytes)
 {
-    const size_t offsets[] = {1,        8,        16,       64,       PAGE - 1,           PAGE,
-                              PAGE + 8, 2 * PAGE, 3 * PAGE, size_bytes / 2 & ~(size_t)(PAGE - 1),
-                              size_bytes / 2 + 24, size_bytes - PAGE, size_bytes - 8, size_bytes - 1};
+    const size_t offsets[] = {1,
+                              8,
+                              16,
+                              64,
+                              PAGE - 1,
+                              PAGE,
+                              PAGE + 8,
+                              2 * PAGE,
+                              3 * PAGE,
+                              size_bytes / 2 & ~(size_t)(PAGE - 1),
+                              size_bytes / 2 + 24,
+                              size_bytes - PAGE,
+                              size_bytes - 8,
+                              size_bytes - 1};
     for (size_t t = 0; t < POINTER_TAKER_COUNT; t++) {
         for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
             try_offset(&pointer_takers[t], size_bytes, offsets[i]);
@@ -104,7 +115,8 @@ static void try_end(size_t size_bytes)
     char name[128];
     for (size_t t = 0; t < POINTER_TAKER_COUNT; t++) {
         struct attempt attempt = {&pointer_takers[t], size_bytes, 0};
-        snprintf(name, sizeof name, "%s of the end of a %zu-byte block", attempt.taker->name, size_bytes);
+        snprintf(name, sizeof name, "%s of the end of a %zu-byte block", attempt.taker->name,
+                 size_bytes);
         death_expect(name, AT_ONCE, pass_end, &attempt);
     }
 }

@@ -108,7 +108,8 @@ int main(int argc, char **argv)
     for (unsigned long i = 0; i < count; i++) {
         struct attempt attempt = draw(&random, live);
         attempt_align(&random, &attempt);
-        snprintf(name, sizeof name, "pointer %lu, %s of %#" PRIxPTR, i, attempt.taker->name, attempt.address);
+        snprintf(name, sizeof name, "pointer %lu, %s of %#" PRIxPTR, i, attempt.taker->name,
+                 attempt.address);
         death_expect_quick(name, pass, &attempt);
     }
     free(live);

@@ -67,7 +67,8 @@ static void add_memory(void)
     add("a page without access", pages(PROT_NONE, MAPPED_BYTES));
     add("an unmapped page", gone);
     add("within unmapped pages", gone + 4096 + 64);
-    add("a 2 MiB boundary in mapped pages", (pages(PROT_READ, MAPPED_BYTES) + MAPPED_BYTES / 2) & ~(uintptr_t)0x1fffff);
+    add("a 2 MiB boundary in mapped pages",
+        (pages(PROT_READ, MAPPED_BYTES) + MAPPED_BYTES / 2) & ~(uintptr_t)0x1fffff);
 }
 
 static void add_numbers(void)

@@ -91,7 +91,8 @@ static bool range_change(const void *start, size_t size_bytes, bool claim)
         }
         size_t from = granule % WORD_BITS;
         size_t to = from + (end - granule) < WORD_BITS ? from + (end - granule) : WORD_BITS;
-        clean &= word_change(&leaf->word[granule / WORD_BITS % LEAF_WORDS], bits_between(from, to), claim);
+        clean &= word_change(&leaf->word[granule / WORD_BITS % LEAF_WORDS], bits_between(from, to),
+                             claim);
         granule += to - from;
     }
     return clean;

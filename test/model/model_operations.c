@@ -33,7 +33,8 @@ void operations_start(size_t maximum_bytes)
     }
 }
 
-const struct operation *operation_draw(const struct operation_table *table, struct random_stream *random)
+const struct operation *operation_draw(const struct operation_table *table,
+                                       struct random_stream *random)
 {
     size_t total = 0;
     for (size_t i = 0; i < table->count; i++) {
@@ -79,7 +80,8 @@ static int alignment_flags(const struct block *block)
 
 static void block_fresh(struct random_stream *random, struct block *block, size_t size_bytes)
 {
-    *block = (struct block){.requested_bytes = size_bytes, .alignment = 1, .id = random_next(random)};
+    *block =
+        (struct block){.requested_bytes = size_bytes, .alignment = 1, .id = random_next(random)};
 }
 
 static void take(struct block *block, void *start, bool zero)
@@ -278,8 +280,9 @@ static void resize_rallocx(struct random_stream *random, struct block *block)
 static void resize_xallocx(struct random_stream *random, struct block *block)
 {
     struct block before = *block;
-    size_t size_bytes = random_chance(random, 50) ? random_size(random, maximum_size)
-                                                  : block->usable_bytes + random_below(random, 16384);
+    size_t size_bytes = random_chance(random, 50)
+                            ? random_size(random, maximum_size)
+                            : block->usable_bytes + random_below(random, 16384);
     size_t extra_bytes = random_chance(random, 50) ? 0 : random_log_size(random, maximum_size);
     bool zero = random_chance(random, 30);
     if (size_bytes == 0) {
@@ -366,7 +369,10 @@ static const struct operation quiet_rows[] = {
     {"requests beyond PTRDIFF_MAX", 30, quiet_hopeless},
 };
 
-#define TABLE_OF(rows) {rows, sizeof rows / sizeof rows[0]}
+#define TABLE_OF(rows)                     \
+    {                                      \
+        rows, sizeof rows / sizeof rows[0] \
+    }
 
 const struct operation_table allocate_operations = TABLE_OF(allocate_rows);
 const struct operation_table resize_operations = TABLE_OF(resize_rows);

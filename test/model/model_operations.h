@@ -25,12 +25,13 @@ struct operation_table {
 
 extern const struct operation_table allocate_operations; /* block->start == NULL before */
 extern const struct operation_table resize_operations;
-extern const struct operation_table free_operations; /* block->start == NULL after */
+extern const struct operation_table free_operations;  /* block->start == NULL after */
 extern const struct operation_table quiet_operations; /* block unused */
 
 /* Largest request; set before the first operation. */
 void operations_start(size_t maximum_bytes);
 
-const struct operation *operation_draw(const struct operation_table *table, struct random_stream *random);
+const struct operation *operation_draw(const struct operation_table *table,
+                                       struct random_stream *random);
 
 #endif

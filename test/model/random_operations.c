@@ -56,7 +56,8 @@ static struct {
 
 static struct worker *workers;
 
-static void operation_run(const struct operation_table *table, struct worker *worker, struct block *block)
+static void operation_run(const struct operation_table *table, struct worker *worker,
+                          struct block *block)
 {
     const struct operation *operation = operation_draw(table, &worker->random);
     model_operation_set(operation->name, worker->operations_done);
@@ -66,7 +67,8 @@ static void operation_run(const struct operation_table *table, struct worker *wo
 /* Moves the block to a random other thread; keeps it when that one's mailbox is full. */
 static void block_hand_over(struct worker *worker, struct block *block)
 {
-    struct mailbox *mailbox = &workers[random_below(&worker->random, settings.thread_count)].mailbox;
+    struct mailbox *mailbox =
+        &workers[random_below(&worker->random, settings.thread_count)].mailbox;
     pthread_mutex_lock(&mailbox->guard);
     if (mailbox->count < MAILBOX_SLOTS) {
         mailbox->block[mailbox->count++] = *block;
@@ -183,7 +185,8 @@ static void workers_start(void)
     }
     for (size_t i = 0; i < settings.thread_count; i++) {
         workers[i].random = random_stream_of(settings.seed, i);
-        workers[i].operation_count = settings.operation_count / settings.thread_count / GENERATIONS + 1;
+        workers[i].operation_count =
+            settings.operation_count / settings.thread_count / GENERATIONS + 1;
         pthread_mutex_init(&workers[i].mailbox.guard, NULL);
     }
 }
@@ -232,12 +235,14 @@ int main(int argc, char **argv)
     static char command[512];
     settings.seed = seed_of_the_clock();
     if (!settings_parse(argc, argv)) {
-        fprintf(stderr, "usage: %s [--seed N] [--operations N] [--threads 1..%d] [--max-size BYTES]\n",
+        fprintf(stderr,
+                "usage: %s [--seed N] [--operations N] [--threads 1..%d] [--max-size BYTES]\n",
                 argv[0], THREADS_MAX);
         return EXIT_FAILURE;
     }
-    snprintf(command, sizeof command, "%s --seed %llu --operations %llu --threads %zu --max-size %zu",
-             argv[0], (unsigned long long)settings.seed, (unsigned long long)settings.operation_count,
+    snprintf(command, sizeof command,
+             "%s --seed %llu --operations %llu --threads %zu --max-size %zu", argv[0],
+             (unsigned long long)settings.seed, (unsigned long long)settings.operation_count,
              settings.thread_count, settings.maximum_bytes);
     printf("%s\n", command);
     fflush(stdout);
@@ -254,6 +259,7 @@ int main(int argc, char **argv)
         done += workers[i].operations_done;
         freed += worker_finish(&workers[i]);
     }
-    printf("%llu steps, 0 losses; %zu blocks were live at the end\n", (unsigned long long)done, freed);
+    printf("%llu steps, 0 losses; %zu blocks were live at the end\n", (unsigned long long)done,
+           freed);
     return EXIT_SUCCESS;
 }
