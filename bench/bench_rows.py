@@ -32,15 +32,15 @@ def micro(name, command, smoke, **more):
 
 
 def pair_rows():
-    sizes = (("16", 16, 50), ("64", 64, 50), ("128", 128, 50), ("1K", 1024, 50), ("8K", 8192, 15))
-    large = (("32K", 32768, 15), ("64K", 65536, 5), ("1M", 1048576, 5))
+    sizes = (("16", 16, 90), ("64", 64, 90), ("128", 128, 90), ("1K", 1024, 90), ("8K", 8192, 50))
+    large = (("32K", 32768, 40), ("64K", 65536, 8), ("1M", 1048576, 8))
     for label, size, millions in sizes + large:
         yield micro(
             f"pair {label}",
             f"micro_pair pair {size} {millions}000000",
             f"micro_pair pair {size} 1000",
         )
-    for label, size, millions in (("16", 16, 20), ("1K", 1024, 15)):
+    for label, size, millions in (("16", 16, 40), ("1K", 1024, 30)):
         yield micro(
             f"calloc {label}",
             f"micro_pair calloc {size} {millions}000000",
@@ -51,10 +51,10 @@ def pair_rows():
 def batch_rows():
     for count, scale in ((32, 1.0), (1000, 0.7)):
         for label, size, millions in (
-            ("16", 16, 30),
-            ("128", 128, 20),
-            ("1K", 1024, 6),
-            ("8K", 8192, 2),
+            ("16", 16, 60),
+            ("128", 128, 50),
+            ("1K", 1024, 12),
+            ("8K", 8192, 3),
         ):
             blocks = int(millions * scale * 1000000)
             yield micro(
@@ -73,19 +73,19 @@ def random_rows():
         "random 1M live", "micro_random 1000000 16 1024 4000000", "micro_random 1000 16 1024 1000"
     )
     yield micro(
-        "random 16..32K", "micro_random 2000 16 32768 3000000", "micro_random 100 16 32768 1000"
+        "random 16..32K", "micro_random 2000 16 32768 8000000", "micro_random 100 16 32768 1000"
     )
 
 
 def realloc_rows():
     yield micro(
         "realloc +64 to 64K",
-        "micro_realloc step 64 65536 3000 64",
+        "micro_realloc step 64 65536 15000 64",
         "micro_realloc step 64 65536 1 64",
     )
     yield micro(
         "realloc +4K to 4M",
-        "micro_realloc step 4096 4194304 150 4096",
+        "micro_realloc step 4096 4194304 300 4096",
         "micro_realloc step 4096 1048576 1 4096",
     )
     yield micro(
