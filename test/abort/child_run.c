@@ -1,7 +1,8 @@
 /* child_run.c: fork, a pipe for standard error, and a deadline. See child_run.h.
  *
- * The parent polls the pipe rather than waiting in waitpid, so that one loop serves the deadline and
- * the output; end of file on the pipe means that the child, and all that inherited it, are gone.
+ * The parent polls the pipe rather than waiting in waitpid, so that one loop serves the deadline
+ * and the output; end of file on the pipe means that the child, and all that inherited it, are
+ * gone.
  */
 #include "child_run.h"
 

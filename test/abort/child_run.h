@@ -1,8 +1,9 @@
 /* child_run.h: runs a function in a forked child and tells how the child ended.
  *
- * The child's standard error is read to its end, its signals are the default ones, it leaves no core
- * file, and it is killed when it outlives the limit: a hang is a result, not a stuck test run. The
- * child can leave a mark in shared memory, so the parent knows how far a dying child had come.
+ * The child's standard error is read to its end, its signals are the default ones, it leaves no
+ * core file, and it is killed when it outlives the limit: a hang is a result, not a stuck test
+ * run. The child can leave a mark in shared memory, so the parent knows how far a dying child had
+ * come.
  */
 #ifndef CHILD_RUN_H
 #define CHILD_RUN_H
@@ -31,7 +32,7 @@ void child_execute(char *const arguments[], char *const environment[], unsigned 
 
 void child_mark(int mark);
 
-/* One line that says how it ended: "signal 11", "exit code 3", "hung", with the first error line. */
+/* One line that says how it ended: "signal 11", "exit code 3", "hung", and the first line. */
 void child_describe(const struct child_result *result, char *text, size_t text_bytes);
 
 #endif

@@ -1,7 +1,8 @@
 /* death_check.c: judges the end of a child that made a mistake. See death_check.h.
  *
- * Marks tell the moments apart: 1 the mistaken call returned, 2 the explicit flush returned. A child
- * that comes to its end survived the mistake, which is the silent corruption that must not be.
+ * Marks tell the moments apart: 1 the mistaken call returned, 2 the explicit flush returned. A
+ * child that comes to its end survived the mistake, which is the silent corruption that must not
+ * be.
  */
 #include "death_check.h"
 

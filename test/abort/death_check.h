@@ -1,9 +1,10 @@
 /* death_check.h: expects that a caller's mistake ends the process in the one promised way.
  *
- * Promised: exactly one line on standard error, which begins with "<jemalloc>: ", and SIGABRT. Never
- * a segmentation fault, never silence. Some mistakes are seen by the call itself, others when
- * the thread's cache is emptied; an expectation names the latest moment. Each mistake runs in a child of
- * its own, in a thread of its own, whose exit empties the cache when nothing else did.
+ * Promised: exactly one line on standard error, which begins with "<jemalloc>: ", and SIGABRT.
+ * Never a segmentation fault, never silence. Some mistakes are seen by the call itself, others
+ * when the thread's cache is emptied; an expectation names the latest moment. Each mistake runs
+ * in a child of its own, in a thread of its own, whose exit empties the cache when nothing else
+ * did.
  */
 #ifndef DEATH_CHECK_H
 #define DEATH_CHECK_H

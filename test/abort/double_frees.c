@@ -1,9 +1,9 @@
 /* double_frees.c: goal: a block that is freed twice ends the process with one line.
  *
  * Method: the block freed last is caught by the second call itself, in every class. A block with
- * other frees between is caught at the latest when the cache that holds it is flushed, explicitly or by the
- * thread's exit; so is one whose first free is already back in its slab, also when another
- * thread did it. Large blocks beyond the cache and huge ones are always caught at once.
+ * other frees between is caught at the latest when the cache that holds it is flushed, explicitly
+ * or by the thread's exit; so is one whose first free is already back in its slab, also when
+ * another thread did it. Large blocks beyond the cache and huge ones are always caught at once.
  */
 #include <jemalloc/jemalloc.h>
 
@@ -166,7 +166,7 @@ static void *second_free_thread(void *argument)
     return NULL;
 }
 
-/* The thread is there before the first free: its creation allocates, and might be given the block. */
+/* The thread is there before the first free: its creation allocates, and might get the block. */
 static void in_two_caches(void *argument)
 {
     pthread_t thread;

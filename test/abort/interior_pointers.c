@@ -1,9 +1,10 @@
-/* interior_pointers.c: goal: a pointer into a block, or just past it, ends the process with one line.
+/* interior_pointers.c: goal: a pointer into a block, or just past it, ends the process with one
+ * line.
  *
- * Method: blocks of every small class and of many large and huge sizes; offsets at every multiple of
- * 8 in classes up to 1 KiB, odd offsets, page boundaries, the last byte, and the end of blocks beyond
- * the cache. What frees into the thread's cache without looking at the slab may see it at the flush;
- * all other calls see it themselves. Each pointer runs in a child of its own.
+ * Method: blocks of every small class and of many large and huge sizes; offsets at every multiple
+ * of 8 in classes up to 1 KiB, odd offsets, page boundaries, the last byte, and the end of blocks
+ * beyond the cache. What frees into the thread's cache without looking at the slab may see it at
+ * the flush; all other calls see it themselves. Each pointer runs in a child of its own.
  */
 #include <jemalloc/jemalloc.h>
 

@@ -1,7 +1,7 @@
 /* pointer_takers.h: every public function that is given a pointer and has to find its block.
  *
- * Sized frees are not among them: they may trust the size. A row's function passes one pointer to one
- * public function; the tests of wild and interior pointers pair all rows with all pointers.
+ * Sized frees are not among them: they may trust the size. A row's function passes one pointer to
+ * one public function; the tests of wild and interior pointers pair all rows with all pointers.
  */
 #ifndef POINTER_TAKERS_H
 #define POINTER_TAKERS_H

@@ -1,10 +1,10 @@
-/* random_pointers.c: goal: no random address given to free, realloc or usable_size does anything but
- * end the process with one line.
+/* random_pointers.c: goal: no random address given to free, realloc or usable_size does anything
+ * but end the process with one line.
  *
- * Method: addresses of four kinds: random 64-bit values, random values below 2^47, random bytes of
- * mappings that are not the allocator's (files, stack, vdso: by /proc/self/maps), and odd addresses
- * within a gigabyte of a live block, given to malloc_usable_size, which has to look at once. Each is
- * passed in a forked child. Repeatable but for where the system puts the mappings.
+ * Method: addresses of four kinds: random 64-bit values, random values below 2^47, random bytes
+ * of mappings that are not the allocator's (files, stack, vdso: by /proc/self/maps), and odd
+ * addresses within a gigabyte of a live block, given to malloc_usable_size, which has to look at
+ * once. Each is passed in a forked child. Repeatable but for where the system puts the mappings.
  *
  *   random_pointers [SEED [COUNT]]
  */

@@ -1,9 +1,10 @@
 /* wild_pointers.c: goal: a pointer that never was a block ends the process with one line, at once.
  *
- * Method: every function that takes a pointer is given every kind of address a program may hold by
- * mistake: stack, code, static data of the program and of the library, mapped and unmapped pages, small integers, and
- * addresses that no user process can have, among them live blocks with one high bit flipped, which a
- * look-up that masks high bits would take for the block. Each pair runs in a child of its own.
+ * Method: every function that takes a pointer is given every kind of address a program may hold
+ * by mistake: stack, code, static data of the program and of the library, mapped and unmapped
+ * pages, small integers, and addresses that no user process can have, among them live blocks with
+ * one high bit flipped, which a look-up that masks high bits would take for the block. Each pair
+ * runs in a child of its own.
  */
 #include <jemalloc/jemalloc.h>
 

@@ -1,8 +1,8 @@
 /* fault_syscalls.c: the five calls, each counted, refused by plan or passed on with syscall().
  *
  * The first call can come before libc knows the environment, so the plan is read from
- * /proc/self/environ by system calls alone. Nothing here allocates. madvise fails with EINVAL half of
- * the time, as on kernels without the advice; all other faults are ENOMEM.
+ * /proc/self/environ by system calls alone. Nothing here allocates. madvise fails with EINVAL
+ * half of the time, as on kernels without the advice; all other faults are ENOMEM.
  */
 #include "fault_syscalls.h"
 

@@ -1,9 +1,10 @@
 /* fault_syscalls.h: makes the allocator's memory system calls fail by plan.
  *
- * A program that links fault_syscalls.c defines mmap, munmap, mprotect, madvise and mremap itself, so
- * that every such call from any library but libc comes here first; calls that are to succeed go to
- * the kernel. Calls are counted from the start of the process. A plan for calls before main() is
- * given in the environment as DG_FAULT=mode:number:seed, with the mode as a number.
+ * A program that links fault_syscalls.c defines mmap, munmap, mprotect, madvise and mremap
+ * itself, so that every such call from any library but libc comes here first; calls that are to
+ * succeed go to the kernel. Calls are counted from the start of the process. A plan for calls
+ * before main() is given in the environment as DG_FAULT=mode:number:seed, with the mode as a
+ * number.
  */
 #ifndef FAULT_SYSCALLS_H
 #define FAULT_SYSCALLS_H

@@ -1,7 +1,7 @@
 /* fork_storm.c: goal: fork() at any moment leaves an allocator that works in parent and child.
  *
- * Method: 1, 2, 4, 8 and 16 threads allocate without pause while the main thread forks. The child checks
- * a load that it inherited, allocates, starts threads that allocate, forks again, and the
+ * Method: 1, 2, 4, 8 and 16 threads allocate without pause while the main thread forks. The child
+ * checks a load that it inherited, allocates, starts threads that allocate, forks again, and the
  * grandchild allocates too. A child that does not end within the limit hangs on a lock that some
  * thread of the parent held.
  *

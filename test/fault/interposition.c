@@ -1,9 +1,11 @@
-/* interposition.c: goal: the library takes over the whole program's allocation, however it comes in.
+/* interposition.c: goal: the library takes over the whole program's allocation, however it comes
+ * in.
  *
  * Method: this program is built three times: linked with the shared library, with the static one,
- * and with none, to be run with the library preloaded. In each, blocks that libc allocates for the
- * program (strdup, asprintf, getline, open_memstream, realpath, thread creation) have the usable size
- * that the library gives for their length, are freed by it, and libc's own heap does not exist.
+ * and with none, to be run with the library preloaded. In each, blocks that libc allocates for
+ * the program (strdup, asprintf, getline, open_memstream, realpath, thread creation) have the
+ * usable size that the library gives for their length, are freed by it, and libc's own heap does
+ * not exist.
  */
 #include <pthread.h>
 #include <stdbool.h>

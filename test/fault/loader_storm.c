@@ -1,10 +1,12 @@
-/* loader_storm.c: goal: libraries can be opened and closed while threads end, the allocator's own too.
+/* loader_storm.c: goal: libraries can be opened and closed while threads end, the allocator's own
+ * too.
  *
- * Method: with a plugin, each round opens it, threads use it and end while it is closed, and blocks from it are freed
- * afterwards. With the allocator's library in a program that does not link it, each round opens it without
- * sharing its names, threads allocate by the addresses found, and it is closed while they end:
- * what its threads left to do must not point into unmapped code, and its thread-local data must fit
- * what the loader keeps for late libraries. After all rounds it is mapped at most once.
+ * Method: with a plugin, each round opens it, threads use it and end while it is closed, and
+ * blocks from it are freed afterwards. With the allocator's library in a program that does not
+ * link it, each round opens it without sharing its names, threads allocate by the addresses
+ * found, and it is closed while they end: what its threads left to do must not point into
+ * unmapped code, and its thread-local data must fit what the loader keeps for late libraries.
+ * After all rounds it is mapped at most once.
  *
  *   loader_storm plugin|allocator LIBRARY [ROUNDS]
  */
@@ -49,8 +51,8 @@ static void *user_main(void *argument)
         user->give_back(block[i]);
     }
     user->left = block[0];
-    sem_post(
-        &user->done); /* from here to its end the thread runs none of the library's functions itself */
+    /* From here to its end the thread calls none of the library's functions itself. */
+    sem_post(&user->done);
     return NULL;
 }
 

@@ -1,10 +1,10 @@
 /* owner_tags.c: goal: under threads no block is lost, none is given twice, and memory comes back.
  *
- * Method: each thread tags its blocks with its own number, passes a third of them to other threads,
- * which compare and free them, and ends while blocks of its own are live; a later thread frees those.
- * A shadow of the address space (../model/address_shadow.h) sees a block given twice at once. At the
- * end every block that was allocated has been freed exactly once, and the resident size is that of
- * the first cycles, to 10 %.
+ * Method: each thread tags its blocks with its own number, passes a third of them to other
+ * threads, which compare and free them, and ends while blocks of its own are live; a later thread
+ * frees those. A shadow of the address space (../model/address_shadow.h) sees a block given twice
+ * at once. At the end every block that was allocated has been freed exactly once, and the
+ * resident size is that of the first cycles, to 10 %.
  *
  *   owner_tags [SEED [CYCLES [THREADS [STEPS]]]]
  */

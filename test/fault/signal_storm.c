@@ -1,8 +1,10 @@
-/* signal_storm.c: goal: signals that arrive in the middle of any call of the allocator change nothing.
+/* signal_storm.c: goal: signals that arrive in the middle of any call of the allocator change
+ * nothing.
  *
- * Method: four threads allocate, compare and free while another sends each in turn real-time signals
- * (which queue, rather than merge) at 10 kHz. The handler does not allocate, as the contract asks; it
- * uses some stack and sets errno and restores it. Ends when the wanted number was handled.
+ * Method: four threads allocate, compare and free while another sends each in turn real-time
+ * signals (which queue, rather than merge) at 10 kHz. The handler does not allocate, as the
+ * contract asks; it uses some stack and sets errno and restores it. Ends when the wanted number
+ * was handled.
  *
  *   signal_storm [SEED [SIGNALS]]
  */

@@ -1,12 +1,13 @@
-/* syscall_faults.c: goal: when the system refuses memory calls, the allocator refuses requests, and
- * nothing else happens: no crash, no hang, no changed byte, no wrong errno, and all is well again once
- * the system gives.
+/* syscall_faults.c: goal: when the system refuses memory calls, the allocator refuses requests,
+ * and nothing else happens: no crash, no hang, no changed byte, no wrong errno, and all is well
+ * again once the system gives.
  *
- * Method: mmap, munmap, mprotect, madvise and mremap come to fault_syscalls.c first. Part 1 starts a
- * process for each k: call k of the process fails (once; from then on; and every 7th and at random
- * from shifted beginnings), start-up included. Part 2 injects faults at random into a running load,
- * with one thread and with four, until the wanted number was seen; after each fault every live byte
- * is compared. Both run with the default purging and with immediate purging, which makes more calls.
+ * Method: mmap, munmap, mprotect, madvise and mremap come to fault_syscalls.c first. Part 1
+ * starts a process for each k: call k of the process fails (once; from then on; and every 7th and
+ * at random from shifted beginnings), start-up included. Part 2 injects faults at random into a
+ * running load, with one thread and with four, until the wanted number was seen; after each fault
+ * every live byte is compared. Both run with the default purging and with immediate purging,
+ * which makes more calls.
  *
  *   syscall_faults [SEED [POINTS [FAULTS]]]
  */

@@ -1,10 +1,11 @@
 /* tagged_load.h: the load that the fault tests put on the allocator while things go wrong.
  *
- * A load belongs to one thread: a table of blocks, each filled whole with words made of its tag and
- * the offset. A step allocates, resizes or frees one of them; what is taken back is compared byte by
- * byte first. A finding prints one line with the command that repeats the run and ends the process
- * with exit code LOAD_FINDING, without stdio or the allocator. A refusal (NULL) must come with ENOMEM and
- * leave the old block whole; whether refusals are findings is up to the test.
+ * A load belongs to one thread: a table of blocks, each filled whole with words made of its tag
+ * and the offset. A step allocates, resizes or frees one of them; what is taken back is compared
+ * byte by byte first. A finding prints one line with the command that repeats the run and ends
+ * the process with exit code LOAD_FINDING, without stdio or the allocator. A refusal (NULL) must
+ * come with ENOMEM and leave the old block whole; whether refusals are findings is up to the
+ * test.
  */
 #ifndef TAGGED_LOAD_H
 #define TAGGED_LOAD_H

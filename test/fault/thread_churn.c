@@ -1,9 +1,9 @@
 /* thread_churn.c: goal: threads that come and go, in every way, leave nothing behind.
  *
- * Method: short threads that allocate and end by return, by pthread_exit, by cancellation, or after
- * thread-specific destructors that allocate and free and ask to be called again; each leaves a block
- * to the main thread, which compares and frees it. After a warm-up the resident size may grow by one page per
- * 1,000 threads, plus the noise of measuring.
+ * Method: short threads that allocate and end by return, by pthread_exit, by cancellation, or
+ * after thread-specific destructors that allocate and free and ask to be called again; each
+ * leaves a block to the main thread, which compares and frees it. After a warm-up the resident
+ * size may grow by one page per 1,000 threads, plus the noise of measuring.
  *
  *   thread_churn [SEED [THREADS]]
  */

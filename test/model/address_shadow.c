@@ -1,7 +1,8 @@
 /* address_shadow.c: a two-level bitmap over 48-bit addresses. See address_shadow.h.
  *
- * The root has one pointer for each 4 MiB and is reserved at once (512 MiB of address space, of which
- * only the touched pages exist). A leaf is 64 KiB of bits, made at the first claim and kept for ever.
+ * The root has one pointer for each 4 MiB and is reserved at once (512 MiB of address space, of
+ * which only the touched pages exist). A leaf is 64 KiB of bits, made at the first claim and kept
+ * for ever.
  */
 #include "address_shadow.h"
 

@@ -1,8 +1,8 @@
 /* model_block.c: the content pattern, and the report of a finding. See model_block.h.
  *
- * The report is written by dprintf to standard error, which takes no memory from the allocator under
- * test on the systems we run on, and the process ends by abort() so that a debugger or a core file
- * shows the thread that found it.
+ * The report is written by dprintf to standard error, which takes no memory from the allocator
+ * under test on the systems we run on, and the process ends by abort() so that a debugger or a
+ * core file shows the thread that found it.
  */
 #include "model_block.h"
 

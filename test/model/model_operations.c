@@ -223,8 +223,8 @@ static void resized(struct block *now, const struct block *before, uint64_t id, 
     block_write(now);
 }
 
-/* Sizes above PTRDIFF_MAX are refused before anything is looked at. The compiler knows that too, and
- * warns where it can see the value, so it is taken through a volatile. */
+/* Sizes above PTRDIFF_MAX are refused before anything is looked at. The compiler knows that too,
+ * and warns where it can see the value, so it is taken through a volatile. */
 static size_t draw_hopeless_size(struct random_stream *random)
 {
     volatile size_t size_bytes = (size_t)PTRDIFF_MAX + 1;

@@ -1,10 +1,11 @@
 /* random_operations.c: goal: no sequence of calls loses, moves, overlaps or changes a live block.
  *
- * Method: each thread holds a table of blocks and draws operations over the whole public API; a model
- * knows what every live block holds and where it lies (model_block.h, address_shadow.h). Threads hand
- * blocks to each other through mailboxes, so frees and resizes come from other threads than the
- * allocation; several generations of threads die and leave their blocks to the next. Every number is
- * drawn from the printed seed; with one thread a run repeats exactly, with more the schedule differs.
+ * Method: each thread holds a table of blocks and draws operations over the whole public API; a
+ * model knows what every live block holds and where it lies (model_block.h, address_shadow.h).
+ * Threads hand blocks to each other through mailboxes, so frees and resizes come from other
+ * threads than the allocation; several generations of threads die and leave their blocks to the
+ * next. Every number is drawn from the printed seed; with one thread a run repeats exactly, with
+ * more the schedule differs.
  *
  *   random_operations [--seed N] [--operations N] [--threads N] [--max-size BYTES]
  */

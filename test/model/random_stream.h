@@ -1,9 +1,10 @@
 /* random_stream.h: the random numbers of the tests, repeatable from one printed seed.
  *
- * splitmix64: any 64-bit state is good, streams of neighbouring seeds are unrelated, and there is no
- * table that would have to be allocated. One stream belongs to one thread; nothing here is shared.
- * random_size() draws request sizes the way that finds bugs: mostly small, many on and beside the
- * boundaries of size classes and pages, and a tail that is uniform in the logarithm of the size.
+ * splitmix64: any 64-bit state is good, streams of neighbouring seeds are unrelated, and there is
+ * no table that would have to be allocated. One stream belongs to one thread; nothing here is
+ * shared. random_size() draws request sizes the way that finds bugs: mostly small, many on and
+ * beside the boundaries of size classes and pages, and a tail that is uniform in the logarithm of
+ * the size.
  */
 #ifndef RANDOM_STREAM_H
 #define RANDOM_STREAM_H
