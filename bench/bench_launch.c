@@ -7,9 +7,9 @@
  * maximum is not) and /proc/PID/maps the libraries. Threads are not traced. CPU time is of the
  * whole tree, by wait4.
  *   bench_launch REPORT COMMAND [ARGUMENT ...]   BENCH_PRELOAD: LD_PRELOAD of the command alone
- * writes lines to REPORT: `process PID PEAK_KIB EXE LIBRARY,...` for each, then `cpu_ns`,
- * `wall_ns`, `status`. Only libraries with "alloc" in their path are named. This program is small,
- * so that a child's figures do not begin with a large parent's.
+ * writes lines to REPORT: `process PID PEAK_KIB EXE LIBRARY,...` (tabs between) for each, then
+ * `cpu_ns`, `wall_ns`, `status`. Only libraries with "alloc" in their path are named. This program
+ * is small, so that a child's figures do not begin with a large parent's.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -97,7 +97,7 @@ static void process_report(FILE *report, pid_t pid)
     ssize_t length = readlink(link, exe, sizeof exe - 1);
     exe[length > 0 ? length : 0] = '\0';
     libraries_read(pid, libraries);
-    fprintf(report, "process %d %llu %s %s\n", (int)pid, peak_read_kib(pid),
+    fprintf(report, "process\t%d\t%llu\t%s\t%s\n", (int)pid, peak_read_kib(pid),
             exe[0] == '\0' ? "?" : exe, libraries[0] == '\0' ? "-" : libraries);
 }
 
@@ -198,10 +198,10 @@ int main(int argc, char **argv)
     getrusage(RUSAGE_CHILDREN, &usage);
     int64_t wall_ns =
         (int64_t)(end.tv_sec - start.tv_sec) * 1000000000LL + (end.tv_nsec - start.tv_nsec);
-    fprintf(report, "cpu_ns %llu\n",
+    fprintf(report, "cpu_ns\t%llu\n",
             (unsigned long long)(time_ns(usage.ru_utime) + time_ns(usage.ru_stime)));
-    fprintf(report, "wall_ns %lld\n", (long long)wall_ns);
-    fprintf(report, "status %d\n",
+    fprintf(report, "wall_ns\t%lld\n", (long long)wall_ns);
+    fprintf(report, "status\t%d\n",
             WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     if (fclose(report) != 0) {
         die(argv[1]);

@@ -118,7 +118,7 @@ def read_report(row, allocator, text):
     processes = set()
     times = {}
     for line in text.splitlines():
-        words = line.split()
+        words = line.split("\t")
         if words[0] != "process":
             times[words[0]] = int(words[1])
             continue

@@ -155,6 +155,14 @@ class Proof(unittest.TestCase):
         self.assertTrue(forward.exists(), f"build bench_programs in {BUILD}")
         self.refused(Allocator("ours", str(forward), ""))
 
+    def test_one_process_of_a_tree_on_another_allocator_fails_the_run(self):
+        good = f"process\t1\t900\t/bin/a b (deleted)\t{OURS.path}\ncpu_ns\t5\nwall_ns\t6\n"
+        result = bench_measure.read_report(row_named("pair 16"), OURS, good)
+        self.assertEqual(result["peak_kib"], 900)
+        bad = good + "process\t2\t100\t/bin/child\t-\n"
+        with self.assertRaises(bench_measure.MeasureError):
+            bench_measure.read_report(row_named("pair 16"), OURS, bad)
+
     def test_libc_is_believed(self):
         one = row_named("pair 16")
         result = bench_measure.run_row(one, GLIBC, self.places(), smoke=True)
