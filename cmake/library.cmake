@@ -38,7 +38,7 @@ if(NOT DG_PREFIXED)
   set_target_properties(jemalloc PROPERTIES SOVERSION 2 LINK_DEPENDS ${DG_VERSION_SCRIPT})
   target_link_options(jemalloc PRIVATE -Wl,--version-script=${DG_VERSION_SCRIPT} -Wl,-z,nodelete
     -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs -Wl,--as-needed -Wl,--build-id=sha1
-    -Wl,-O1 -nostdlib)
+    -Wl,-O1 -nodefaultlibs)
   # libc alone: no libgcc_s, no libstdc++. The start files keep constructors and atfork working.
   target_link_libraries(jemalloc PRIVATE -Wl,--no-as-needed c -Wl,--as-needed gcc)
   install(TARGETS jemalloc LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -1,0 +1,251 @@
+/* block.c: the slow paths that all exported functions share. See block.h. */
+#include "api/block.h"
+
+#include "api/guard.h"
+#include "api/process.h"
+#include "base/bits.h"
+#include "base/print.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    /* A block that grows beyond this gets a mapping of its own: later growth moves page tables, not
+     * bytes (docs/decisions/realloc-growth.md). */
+    GROWING_BYTES = 256 * 1024,
+};
+
+/* The cache of the calling thread, or NULL; false when the process cannot start for lack of memory. */
+static bool own_cache(struct cache **cache)
+{
+    if (UNLIKELY(thread_front_now() == &front_none) && !process_start()) {
+        return false;
+    }
+    *cache = thread_cache();
+    return true;
+}
+
+static uint8_t class_of_code(unsigned code)
+{
+    return (uint8_t)(code / CODE_SCALE - 1);
+}
+
+static void *small_alloc(struct cache *cache, struct arena *arena, uint8_t class_index)
+{
+    if (cache != NULL) {
+        return cache_alloc(cache, class_index, false);
+    }
+    if (class_index >= SMALL_CLASSES) {
+        return large_alloc(arena, class_size(class_index), PAGE_BYTES, false);
+    }
+    void *block;
+    bool contended;
+    return arena_fill(arena, class_index, &block, 1, &contended) == 1 ? block : NULL;
+}
+
+static void *large_block(const struct block_request *request, struct arena *arena, size_t usable)
+{
+    void *block = large_alloc(arena, usable, request->alignment, request->zero);
+    struct cache *owner = thread_front_now()->cache;
+    if (block != NULL && owner != NULL) {
+        owner->large_alloc_bytes += usable;
+    }
+    return block;
+}
+
+void *block_alloc(const struct block_request *request)
+{
+    size_t usable = block_usable_size(request->size_bytes, request->alignment);
+    struct cache *cache;
+    if (usable == 0 || !own_cache(&cache)) {
+        return NULL;
+    }
+    struct arena *arena = request->arena != NULL ? request->arena : thread_arena();
+    if (request->uncached || request->arena != NULL) {
+        cache = NULL;
+    }
+    void *block;
+    bool zeroed = false;
+    if (usable <= CACHED_SIZE_MAX && request->alignment <= PAGE_BYTES) {
+        block = small_alloc(cache, arena, class_of_code(size_code[usable / 8]));
+        if (block != NULL && request->zero) {
+            memset(block, 0, usable);
+        }
+    } else {
+        block = large_block(request, arena, usable);
+        zeroed = request->zero;
+    }
+    if (UNLIKELY(thread_mode() != 0) && block != NULL) {
+        guard_allocated(block, usable, request->zero || zeroed);
+    }
+    return block;
+}
+
+size_t block_usable_size(size_t size_bytes, size_t alignment)
+{
+    return alignment <= 1 ? usable_size(size_bytes) : usable_size_aligned(size_bytes, alignment);
+}
+
+/* True when a block of the code starts at the address, which lies in a page with that code. */
+static bool starts_block(const void *block, unsigned code)
+{
+    if (code == CODE_HUGE) {
+        return ((struct huge *)map_owner(block))->base == block;
+    }
+    if (code == CODE_RUN) {
+        return (uintptr_t)block % PAGE_BYTES == 0;
+    }
+    uint64_t inverse = bin_inverse[code / CODE_SCALE];
+    if (inverse != 0) {
+        return (uintptr_t)block * inverse < inverse;
+    }
+    return slab_has_region(chunk_run(map_owner(block), block), block);
+}
+
+unsigned block_code(const char *function, const void *block)
+{
+    unsigned code = map_code(block);
+    if (UNLIKELY(code == 0) || UNLIKELY(!starts_block(block, code))) {
+        message_and_abort("%s(): invalid pointer %p: not the start of a block of this allocator, "
+                          "or freed before", function, block);
+    }
+    return code;
+}
+
+size_t block_size(const void *block, unsigned code)
+{
+    return code < CODE_RUN ? bin_size[code / CODE_SCALE] : large_size(block, code);
+}
+
+static void free_uncached(void *block, unsigned code)
+{
+    uint8_t class_index = class_of_code(code);
+    if (class_index < SMALL_CLASSES) {
+        bool contended;
+        arena_flush(class_index, &block, 1, &contended);
+    } else {
+        large_free(block, code);
+    }
+}
+
+void block_free(void *block, unsigned code, bool uncached)
+{
+    int saved_errno = errno;
+    struct cache *cache;
+    if (own_cache(&cache)) {
+        if (UNLIKELY(thread_mode() != 0)) {
+            guard_freed(block, block_size(block, code));
+        }
+        if (code >= CODE_RUN && thread_front_now()->cache != NULL) {
+            thread_front_now()->cache->large_free_bytes += large_size(block, code);
+        }
+        if (cache != NULL && !uncached && code < CODE_RUN) {
+            cache_free(cache, class_of_code(code), block);
+        } else {
+            free_uncached(block, code);
+        }
+    }
+    errno = saved_errno;
+}
+
+bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool zero)
+{
+    bool old_large = old.old_bytes >= LARGE_SIZE_MIN;
+    if (!old_large || usable_bytes < LARGE_SIZE_MIN ||
+        !large_resize(old.block, old.code, usable_bytes, zero)) {
+        return false;
+    }
+    struct cache *owner = thread_front_now()->cache;
+    if (owner != NULL) {
+        owner->large_alloc_bytes += usable_bytes;
+        owner->large_free_bytes += old.old_bytes;
+    }
+    return true;
+}
+
+static void *grow_huge(struct block_resize old, const struct block_request *request, size_t usable)
+{
+    if (old.code != CODE_HUGE || usable < old.old_bytes || request->arena != NULL) {
+        return NULL;
+    }
+    void *block = large_move(old.block, old.code, usable, request->alignment, request->zero);
+    struct cache *owner = thread_front_now()->cache;
+    if (block != NULL && owner != NULL) {
+        owner->large_alloc_bytes += usable;
+        owner->large_free_bytes += old.old_bytes;
+    }
+    return block;
+}
+
+/* The new home of a block that moves. One that grew out of its run gets a mapping of its own, by an
+ * alignment that runs cannot give. */
+static void *new_home(struct block_resize old, const struct block_request *request, size_t usable)
+{
+    struct block_request home = *request;
+    home.zero = false;
+    bool growing = old.old_bytes >= GROWING_BYTES / 2 && usable > old.old_bytes;
+    if (growing && usable >= GROWING_BYTES && request->alignment <= PAGE_BYTES) {
+        home.alignment = CHUNK_BYTES * 2;
+    }
+    void *block = block_alloc(&home);
+    return block == NULL && home.alignment != request->alignment ? block_alloc(request) : block;
+}
+
+void *block_realloc(struct block_resize old, const struct block_request *request)
+{
+    size_t usable = block_usable_size(request->size_bytes, request->alignment);
+    if (usable == 0) {
+        return NULL;
+    }
+    bool aligned = (uintptr_t)old.block % request->alignment == 0;
+    bool stays = request->arena == NULL && aligned;
+    if (stays && (usable == old.old_bytes || block_resize_in_place(old, usable, request->zero))) {
+        return old.block;
+    }
+    void *moved = grow_huge(old, request, usable);
+    if (moved != NULL) {
+        return moved;
+    }
+    void *block = new_home(old, request, usable);
+    if (block == NULL) {
+        return NULL;
+    }
+    size_t kept = usable < old.old_bytes ? usable : old.old_bytes;
+    memcpy(block, old.block, kept);
+    if (request->zero && usable > kept) {
+        memset((char *)block + kept, 0, usable - kept);
+    }
+    block_free(old.block, old.code, request->uncached);
+    return block;
+}
+
+void *out_of_memory(const char *function)
+{
+    if (options.xmalloc) {
+        message_and_abort("Error in %s(): out of memory", function);
+    }
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *malloc_slow(size_t size_bytes)
+{
+    struct cache *cache;
+    if (LIKELY(own_cache(&cache)) && cache != NULL && thread_mode() == 0 &&
+        size_bytes <= CACHED_SIZE_MAX) {
+        unsigned code = size_code[(size_bytes + 7) >> 3];
+        struct cache_bin *bin = bin_at(&cache->front, code);
+        void *block = cache_alloc(cache, class_of_code(code), bin->left == 0);
+        return block != NULL ? block : out_of_memory("malloc");
+    }
+    struct block_request request = {.size_bytes = size_bytes, .alignment = 1};
+    void *block = block_alloc(&request);
+    return block != NULL ? block : out_of_memory("malloc");
+}
+
+void free_slow(void *block)
+{
+    if (block != NULL) {
+        block_free(block, block_code("free", block), false);
+    }
+}

@@ -1,0 +1,130 @@
+/* block.h: what the exported functions share: a block from size, alignment and flags, and back.
+ *
+ * The fast paths stand in malloc.c, extended.c and cxx.c; everything here is what they fall through to,
+ * and complete in itself. A pointer is verified before anything is done with it: one that does not start
+ * a block of ours gives one line and abort(), whatever its 64 bits are.
+ *
+ * Thread safety: all functions may be called by any thread. None but those that say so touch errno.
+ */
+#ifndef API_BLOCK_H
+#define API_BLOCK_H
+
+#include "base/names.h"
+#include "cache/thread.h"
+#include "config/options.h"
+
+struct block_request {
+    size_t size_bytes;
+    size_t alignment;     /* a power of two; 1 for none */
+    bool zero;
+    bool uncached;
+    struct arena *arena;  /* NULL: that of the thread */
+};
+
+/* A block. NULL when the size has no class or memory is refused. */
+MUST_USE void *block_alloc(const struct block_request *request);
+
+/* What block_alloc() would make usable: 0 when there is no such block. */
+size_t block_usable_size(size_t size_bytes, size_t alignment);
+
+/* The class code of a block. Aborts with a line that names the function when the pointer is not one. */
+unsigned block_code(const char *function, const void *block);
+
+/* Its usable size in bytes. */
+size_t block_size(const void *block, unsigned code);
+
+/* Takes a block back; its code is verified. Preserves errno. */
+void block_free(void *block, unsigned code, bool uncached);
+
+/* Moves a block, growing or shrinking it, to a size of a usable_size(). NULL, nothing changed, when
+ * memory is refused. */
+struct block_resize {
+    void *block;
+    unsigned code;
+    size_t old_bytes;     /* usable */
+};
+MUST_USE void *block_realloc(struct block_resize old, const struct block_request *request);
+
+/* Resizes a block in place to a large usable size. False, nothing changed, when that cannot be. */
+MUST_USE bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool zero);
+
+/* Sets errno to ENOMEM; under xmalloc prints a line that names the function and aborts. Result: NULL. */
+void *out_of_memory(const char *function);
+
+/* The bin of a class code in a front. */
+ALWAYS_INLINE struct cache_bin *bin_at(struct cache_front *front, size_t code)
+{
+    struct cache_bin *bin = (struct cache_bin *)((char *)front + code * 8);
+    LAUNDER(bin);
+    return bin;
+}
+
+/* The fast path of allocation: a cached block for a request of size_bytes, or NULL for the slow path.
+ * 17 instructions and 3 branches; docs/fast-path.md. */
+ALWAYS_INLINE void *fast_alloc(size_t size_bytes)
+{
+    struct cache_front *front = thread_front_now();
+    if (LIKELY(size_bytes < front->limit)) {
+        struct cache_bin *bin = bin_at(front, size_code[(size_bytes + 7) >> 3]);
+        void **head = bin->head;
+        void *block = *head;
+        if (LIKELY(block != NULL) && LIKELY(--bin->left != 0)) {
+            bin->head = head + 1;
+            return block;
+        }
+    }
+    return NULL;
+}
+
+/* The fast path of free(): false for the slow path. The pointer may be any 64 bits: it is cached only
+ * when a cached block of ours starts there and it is not the one that was freed last. */
+ALWAYS_INLINE bool fast_free(void *block)
+{
+    struct cache_front *front = thread_front_now();
+    uintptr_t address = (uintptr_t)block;
+    uintptr_t high = address >> LEAF_LG;
+    if (UNLIKELY(high >= ROOT_COUNT)) {
+        return false;
+    }
+    const char *leaf = (const char *)&map_base;
+    LAUNDER(leaf);
+    const char *root = leaf + offsetof(struct map_base, root);
+    leaf += ((const uintptr_t *)root)[high];
+    LAUNDER(leaf); /* Else the sum is associated another way, at one instruction more. */
+    struct cache_bin *bin = bin_at(front, (uint8_t)leaf[(uint32_t)address >> PAGE_LG]);
+    uint64_t product = address * bin->inverse;
+    LAUNDER(bin); /* The inverse is read again: one instruction less than keeping it. */
+    if (UNLIKELY(product >= bin->inverse)) {
+        return false;
+    }
+    void **head = bin->head;
+    if (UNLIKELY((uint16_t)(uintptr_t)head == bin->full) || UNLIKELY(*head == block)) {
+        return false;
+    }
+    head[-1] = block;
+    bin->head = head - 1;
+    return true;
+}
+
+/* The fast path of sized deallocation: trusts the size and asks no map. */
+ALWAYS_INLINE bool fast_free_sized(void *block, size_t size_bytes)
+{
+    struct cache_front *front = thread_front_now();
+    if (UNLIKELY(size_bytes >= front->sized_limit)) {
+        return false;
+    }
+    struct cache_bin *bin = bin_at(front, size_code[(size_bytes + 7) >> 3]);
+    void **head = bin->head;
+    if (UNLIKELY((uint16_t)(uintptr_t)head == bin->full)) {
+        return false;
+    }
+    head[-1] = block;
+    bin->head = head - 1;
+    return true;
+}
+
+/* The slow halves of malloc() and free(); free_slow() takes NULL and verifies all else. */
+void *malloc_slow(size_t size_bytes);
+void free_slow(void *block);
+
+#endif

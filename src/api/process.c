@@ -1,0 +1,128 @@
+/* process.c: start, fork and exit. See process.h. */
+#include "api/process.h"
+
+#include "api/guard.h"
+#include "base/names.h"
+#include "base/print.h"
+#include "config/options.h"
+#include "control/report.h"
+#include "control/statistics.h"
+#include "os/os.h"
+#include "pages/meta.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* The program may set where messages go, and options, by variables of these names. */
+EXPORT extern void (*API(malloc_message))(void *opaque, const char *text);
+EXPORT extern const char *API(malloc_conf);
+EXPORT extern const char *API(malloc_conf_2_conf_harder);
+
+void (*API(malloc_message))(void *opaque, const char *text);
+__attribute__((weak)) const char *API(malloc_conf);
+__attribute__((weak)) const char *API(malloc_conf_2_conf_harder);
+
+static struct {
+    struct lock lock;        /* zero is a free lock of the outermost rank */
+    bool pieces_started;     /* under the lock */
+    _Atomic bool started;    /* written under the lock (release); read by every thread's first call */
+} process;
+
+static_assert(LOCK_START == 0, "the start lock needs no initialisation");
+
+static void write_message(void *opaque, const char *text)
+{
+    void (*chosen)(void *, const char *) = API(malloc_message);
+    (chosen != NULL ? chosen : print_to_stderr)(opaque, text);
+}
+
+static void start_pieces(void)
+{
+    os_start();
+    message_sink = write_message;
+    options_load();
+    meta_start();
+    map_start();
+    chunk_pool_start();
+    huge_start();
+    thread_start();
+    if (options.thp == THP_NEVER) {
+        page_policy.huge_from_bytes = SIZE_MAX;
+    } else if (options.thp == THP_ALWAYS) {
+        page_policy.huge_from_bytes = 0;
+    }
+    huge_policy.cache_ms = options.dirty_decay_ms;
+    process.pieces_started = true;
+}
+
+static void each_lock(void (*visit)(struct lock *lock))
+{
+    visit(&process.lock);
+    visit(control_lock());
+    visit(threads_lock());
+    arenas_for_each_lock(visit);
+    visit(huge_lock());
+    visit(chunk_pool_lock());
+    visit(map_lock());
+    visit(meta_lock());
+}
+
+static void before_fork(void)
+{
+    lock_fork_begins();
+    each_lock(lock_hold_for_fork);
+}
+
+static void after_fork_in_parent(void)
+{
+    each_lock(lock_release_after_fork);
+    lock_fork_ends();
+}
+
+static void after_fork_in_child(void)
+{
+    thread_only_self_left();
+    each_lock(lock_release_after_fork);
+    lock_fork_ends();
+}
+
+static void at_exit(void)
+{
+    report_print(NULL, NULL, options.stats_print_opts);
+}
+
+static bool start_once(void)
+{
+    bool first = false;
+    lock_acquire(&process.lock);
+    if (!atomic_load_explicit(&process.started, memory_order_relaxed)) {
+        if (!process.pieces_started) {
+            start_pieces();
+        }
+        first = arenas_start();
+        if (first) {
+            thread_set_modes(guard_modes_of_options());
+            atomic_store_explicit(&process.started, true, memory_order_release);
+        }
+    }
+    lock_release(&process.lock);
+    return first;
+}
+
+bool process_start(void)
+{
+    if (LIKELY(atomic_load_explicit(&process.started, memory_order_acquire))) {
+        return true;
+    }
+    if (start_once()) {
+        /* From here on the allocator works, so these may allocate. */
+        (void)thread_cache();
+        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
+            message("fork handlers refused: fork in a program with threads may hang");
+        }
+        if (options.stats_print) {
+            (void)atexit(at_exit);
+        }
+    }
+    return atomic_load_explicit(&process.started, memory_order_acquire);
+}

@@ -1,0 +1,149 @@
+/* bits.h: positions of bits, rounding, and searches in small bitmaps.
+ *
+ * All functions are pure, inline, bounded by the number of words that they are given, and safe in
+ * any thread at any moment.
+ */
+#ifndef BASE_BITS_H
+#define BASE_BITS_H
+
+#include "base/check.h"
+
+enum { WORD_BITS = 64 };
+
+/* Position of the highest set bit; value != 0. */
+static inline unsigned bits_highest(uint64_t value)
+{
+    ASSERT(value != 0);
+    return 63u - (unsigned)__builtin_clzll(value);
+}
+
+/* Position of the lowest set bit; value != 0. */
+static inline unsigned bits_lowest(uint64_t value)
+{
+    ASSERT(value != 0);
+    return (unsigned)__builtin_ctzll(value);
+}
+
+static inline unsigned bits_count(uint64_t value)
+{
+    return (unsigned)__builtin_popcountll(value);
+}
+
+static inline bool bits_is_power_of_two(size_t value)
+{
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
+/* value rounded down or up to a multiple of alignment, a power of two. Rounding up may wrap to a
+ * small value: the caller bounds it first. */
+static inline size_t bits_round_down(size_t value, size_t alignment)
+{
+    return value & ~(alignment - 1);
+}
+
+static inline size_t bits_round_up(size_t value, size_t alignment)
+{
+    return (value + alignment - 1) & ~(alignment - 1);
+}
+
+/* A word with `count` ones from bit `first` up; first + count <= 64. */
+static inline uint64_t bits_mask(unsigned first, unsigned count)
+{
+    ASSERT(first + count <= WORD_BITS);
+    uint64_t ones = count == WORD_BITS ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1;
+    return first == WORD_BITS ? 0 : ones << first;
+}
+
+static inline bool bits_get(const uint64_t *words, unsigned index)
+{
+    return (words[index / WORD_BITS] >> (index % WORD_BITS)) & 1;
+}
+
+/* Sets or clears `count` bits from `first` up. */
+static inline void bits_set_range(uint64_t *words, unsigned first, unsigned count)
+{
+    while (count > 0) {
+        unsigned offset = first % WORD_BITS;
+        unsigned here = count < WORD_BITS - offset ? count : WORD_BITS - offset;
+        words[first / WORD_BITS] |= bits_mask(offset, here);
+        first += here;
+        count -= here;
+    }
+}
+
+static inline void bits_clear_range(uint64_t *words, unsigned first, unsigned count)
+{
+    while (count > 0) {
+        unsigned offset = first % WORD_BITS;
+        unsigned here = count < WORD_BITS - offset ? count : WORD_BITS - offset;
+        words[first / WORD_BITS] &= ~bits_mask(offset, here);
+        first += here;
+        count -= here;
+    }
+}
+
+/* Number of ones among `count` bits from `first` up. */
+static inline unsigned bits_count_range(const uint64_t *words, unsigned first, unsigned count)
+{
+    unsigned total = 0;
+    while (count > 0) {
+        unsigned offset = first % WORD_BITS;
+        unsigned here = count < WORD_BITS - offset ? count : WORD_BITS - offset;
+        total += bits_count(words[first / WORD_BITS] & bits_mask(offset, here));
+        first += here;
+        count -= here;
+    }
+    return total;
+}
+
+/* The first index >= from whose bit is one, or `limit`; limit is a multiple of 64. */
+static inline unsigned bits_next_one(const uint64_t *words, unsigned from, unsigned limit)
+{
+    if (from >= limit) {
+        return limit;
+    }
+    unsigned word = from / WORD_BITS;
+    uint64_t rest = words[word] & (~(uint64_t)0 << (from % WORD_BITS));
+    while (rest == 0) {
+        if (++word == limit / WORD_BITS) {
+            return limit;
+        }
+        rest = words[word];
+    }
+    return word * WORD_BITS + bits_lowest(rest);
+}
+
+/* The first index >= from whose bit is zero, or `limit`. */
+static inline unsigned bits_next_zero(const uint64_t *words, unsigned from, unsigned limit)
+{
+    if (from >= limit) {
+        return limit;
+    }
+    unsigned word = from / WORD_BITS;
+    uint64_t rest = ~words[word] & (~(uint64_t)0 << (from % WORD_BITS));
+    while (rest == 0) {
+        if (++word == limit / WORD_BITS) {
+            return limit;
+        }
+        rest = ~words[word];
+    }
+    return word * WORD_BITS + bits_lowest(rest);
+}
+
+/* The first index of the stretch of zeros that ends just before `end`; end when the bit before it
+ * is one. */
+static inline unsigned bits_zeros_before(const uint64_t *words, unsigned end)
+{
+    while (end > 0) {
+        unsigned word = (end - 1) / WORD_BITS;
+        unsigned offset = (end - 1) % WORD_BITS;
+        uint64_t below = words[word] & bits_mask(0, offset + 1);
+        if (below != 0) {
+            return word * WORD_BITS + bits_highest(below) + 1;
+        }
+        end = word * WORD_BITS;
+    }
+    return 0;
+}
+
+#endif

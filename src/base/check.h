@@ -1,0 +1,47 @@
+/* check.h: the rungs of assertions, and hints to the compiler.
+ *
+ *     static_assert   relations of constants
+ *     ASSERT          debug builds; cheap local facts
+ *     ASSERT_SLOW     debug builds; re-counts a whole structure
+ *     CHECK           every build, where the cost is under noise and the damage would be memory
+ *                     corruption
+ *     ALWAYS/NEVER    branches thought unreachable: kept in release, asserted in debug
+ *
+ * A failed check writes one line that names the place and aborts. Nothing here allocates.
+ */
+#ifndef BASE_CHECK_H
+#define BASE_CHECK_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if DG_DEBUG
+static const bool config_debug = true;
+#else
+static const bool config_debug = false;
+#endif
+
+/* Writes "<jemalloc>: file:line: failed check: text" and aborts. */
+_Noreturn void check_failed(const char *file, int line, const char *text);
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#define CHECK(x) (LIKELY(x) ? (void)0 : check_failed(__FILE__, __LINE__, #x))
+#define ASSERT(x) (!config_debug || LIKELY(x) ? (void)0 : check_failed(__FILE__, __LINE__, #x))
+#define ASSERT_SLOW(x) ASSERT(x)
+#define ALWAYS(x) (LIKELY(x) ? true : (ASSERT(!"ALWAYS " #x), false))
+#define NEVER(x) (UNLIKELY(x) ? (ASSERT(!"NEVER " #x), true) : false)
+
+#define NOINLINE __attribute__((noinline))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define MUST_USE __attribute__((warn_unused_result))
+#define COLD __attribute__((cold))
+
+/* Hides where a value comes from: the compiler can neither re-derive it nor fold it into an address
+ * with an index register. Why that matters: docs/fast-path.md. */
+#define LAUNDER(x) __asm__("" : "+r"(x))
+
+#endif

@@ -1,0 +1,336 @@
+/* cache.c: filling, flushing, growing and collecting a thread cache. See cache.h.
+ *
+ * A bin starts with few slots and doubles them when it runs empty or full, up to a share of bytes; a
+ * thread that stays small stays in one page of slots.
+ */
+#include "cache/cache.h"
+
+#include "base/bits.h"
+#include "base/print.h"
+#include "config/options.h"
+
+#include <string.h>
+
+enum {
+    /* A bin may hold about this many bytes, between BIN_SLOTS_MIN and BIN_SLOTS_MAX blocks. */
+    BIN_BYTES = 64 * 1024,
+    BIN_SLOTS_MIN = 7,
+    BIN_SLOTS_MAX = 511,
+    START_SLOTS = 7,
+    EVENTS_PER_COLLECTION = 256,
+    CONTENDED_MAX = 16,
+};
+
+static_assert(sizeof(struct cache_bin) == CODE_SCALE * 8, "a code times 8 is the distance of a bin");
+static_assert(offsetof(struct cache_front, bin) == 0, "from the start of the front");
+static_assert(offsetof(struct cache, front) == 0, "a cache is its own front");
+static_assert(BIN_SLOTS_MAX * sizeof(void *) < 65536, "16 bits tell the slots of a bin apart");
+static_assert(sizeof(struct cache) < 4096, "a fresh thread needs one page and its first slots");
+
+struct cache *cache_init(void *block, struct arena *arena)
+{
+    struct cache *cache = block;
+    for (unsigned i = 0; i < CACHE_BINS; i++) {
+        struct cache_bin *bin = &cache->front.bin[i];
+        bin->head = &cache->nil;
+        bin->bottom = &cache->nil;
+        bin->full = (uint16_t)(uintptr_t)&cache->nil;
+        bin->capacity = 0;
+        bin->inverse = bin_inverse[i];
+        bin->left = CACHE_LEFT;
+        cache->left_seen[i] = CACHE_LEFT;
+        cache->requests[i] = 0;
+        cache->taken[i] = 0;
+        cache->requests_told[i] = 0;
+    }
+    memset(cache->piece, 0, sizeof cache->piece);
+    cache->nil = NULL;
+    cache->front.limit = CACHED_SIZE_MAX + 1;
+    cache->front.sized_limit = CACHED_SIZE_MAX + 1;
+    cache->front.cache = cache;
+    cache->front.mode = 0;
+    cache->arena = arena;
+    cache->slots_next = (char *)block + bits_round_up(sizeof *cache, 64);
+    cache->slots_end = (char *)block + CACHE_BLOCK_BYTES;
+    cache->event_count = 0;
+    cache->contended_count = 0;
+    cache->large_alloc_bytes = 0;
+    cache->large_free_bytes = 0;
+    return cache;
+}
+
+static unsigned bin_count(const struct cache_bin *bin)
+{
+    return (unsigned)(bin->bottom - bin->head);
+}
+
+static uint64_t bin_requests(const struct cache *cache, unsigned bin)
+{
+    return cache->requests[bin] + (CACHE_LEFT - cache->front.bin[bin].left);
+}
+
+static unsigned capacity_limit(unsigned bin)
+{
+    unsigned by_bytes = BIN_BYTES / bin_size[bin];
+    unsigned limit = by_bytes < BIN_SLOTS_MIN ? BIN_SLOTS_MIN : by_bytes;
+    return limit < BIN_SLOTS_MAX ? limit : BIN_SLOTS_MAX;
+}
+
+/* 2^lg slots, reused or fresh; NULL when the block is used up. */
+static void **take_piece(struct cache *cache, unsigned lg)
+{
+    void **piece = cache->piece[lg];
+    if (piece != NULL) {
+        cache->piece[lg] = *piece;
+        return piece;
+    }
+    size_t bytes = sizeof(void *) << lg;
+    if ((size_t)(cache->slots_end - cache->slots_next) < bytes) {
+        return NULL;
+    }
+    piece = (void **)cache->slots_next;
+    cache->slots_next += bytes;
+    return piece;
+}
+
+static void drop_piece(struct cache *cache, void **piece, unsigned lg)
+{
+    *piece = cache->piece[lg];
+    cache->piece[lg] = piece;
+}
+
+/* Gives a bin a piece of 2^lg slots: capacity 2^lg - 1 and the NULL at the bottom. */
+static bool set_slots(struct cache *cache, struct cache_bin *bin, unsigned lg)
+{
+    ASSERT(lg < SLOT_PIECES);
+    void **piece = take_piece(cache, lg);
+    if (piece == NULL) {
+        return false;
+    }
+    unsigned count = bin_count(bin);
+    unsigned capacity = (1u << lg) - 1;
+    ASSERT(count <= capacity);
+    void **bottom = piece + capacity;
+    memcpy(bottom - count, bin->head, count * sizeof(void *));
+    *bottom = NULL;
+    if (bin->capacity != 0) {
+        drop_piece(cache, bin->bottom - bin->capacity, bits_highest(bin->capacity + 1u));
+    }
+    bin->bottom = bottom;
+    bin->head = bottom - count;
+    bin->capacity = (uint16_t)capacity;
+    bin->full = (uint16_t)(uintptr_t)piece;
+    return true;
+}
+
+/* More slots for a bin that ran empty or full. False at its limit. */
+static bool grow(struct cache *cache, unsigned bin_index)
+{
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    unsigned limit = capacity_limit(bin_index);
+    if (bin->capacity == 0) {
+        return set_slots(cache, bin, bits_highest(START_SLOTS + 1));
+    }
+    unsigned wanted = bin->capacity * 2u + 1;
+    return wanted <= limit && set_slots(cache, bin, bits_highest(wanted + 1));
+}
+
+void cache_move(struct cache *cache, struct arena *arena)
+{
+    cache_merge_counters(cache);
+    atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&arena->thread_count, 1, memory_order_relaxed);
+    cache->arena = arena;
+}
+
+/* A thread whose batches often find locks held moves to another arena. */
+static void note_contention(struct cache *cache, bool contended)
+{
+    if (!contended || ++cache->contended_count < CONTENDED_MAX) {
+        return;
+    }
+    cache->contended_count = 0;
+    struct arena *other = arena_choose(cache->arena);
+    if (other != NULL) {
+        cache_move(cache, other);
+    }
+}
+
+/* Gives the `count` oldest blocks of a bin back; the rest moves to the bottom. */
+static void flush_oldest(struct cache *cache, unsigned bin_index, unsigned count)
+{
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    void **oldest = bin->bottom - count;
+    uint8_t class_index = (uint8_t)(bin_index - 1);
+    cache->taken[bin_index] -= count;
+    if (class_index < SMALL_CLASSES) {
+        bool contended;
+        arena_flush(class_index, oldest, count, &contended);
+        note_contention(cache, contended);
+    } else {
+        for (unsigned i = 0; i < count; i++) {
+            large_free(oldest[i], class_code(class_index));
+        }
+    }
+    unsigned stay = bin_count(bin) - count;
+    memmove(bin->bottom - stay, bin->head, stay * sizeof(void *));
+    bin->head = bin->bottom - stay;
+}
+
+/* Fills an empty bin to about half its capacity. */
+static bool fill(struct cache *cache, unsigned bin_index)
+{
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    uint8_t class_index = (uint8_t)(bin_index - 1);
+    ASSERT(bin_count(bin) == 0);
+    (void)grow(cache, bin_index);
+    if (bin->capacity == 0) {
+        return false;
+    }
+    unsigned filled = 0;
+    if (class_index < SMALL_CLASSES) {
+        unsigned wanted = (bin->capacity + 1u) / 2;
+        void **first = bin->bottom - wanted;
+        bool contended;
+        filled = arena_fill(cache->arena, class_index, first, wanted, &contended);
+        note_contention(cache, contended);
+        memmove(bin->bottom - filled, first, filled * sizeof(void *));
+    } else {
+        void *block = large_alloc(cache->arena, bin_size[bin_index], PAGE_BYTES, false);
+        bin->bottom[-1] = block;
+        filled = block != NULL;
+    }
+    bin->head = bin->bottom - filled;
+    cache->taken[bin_index] += filled;
+    return filled > 0;
+}
+
+/* Gives back half of what idle bins hold, once in a number of slow events. */
+static void collect(struct cache *cache)
+{
+    cache->event_count = 0;
+    for (unsigned i = 1; i < CACHE_BINS; i++) {
+        struct cache_bin *bin = &cache->front.bin[i];
+        unsigned count = bin_count(bin);
+        if (count > 0 && bin->left == cache->left_seen[i]) {
+            flush_oldest(cache, i, (count + 1) / 2);
+        }
+        cache->left_seen[i] = bin->left;
+    }
+}
+
+static void note_event(struct cache *cache)
+{
+    if (++cache->event_count >= EVENTS_PER_COLLECTION) {
+        collect(cache);
+    }
+}
+
+static void reset_left(struct cache *cache, unsigned bin_index)
+{
+    cache->requests[bin_index] += CACHE_LEFT;
+    cache->front.bin[bin_index].left = CACHE_LEFT;
+}
+
+void *cache_alloc(struct cache *cache, uint8_t class_index, bool counted)
+{
+    ASSERT_SLOW(cache_is_valid(cache));
+    unsigned bin_index = class_index + 1u;
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    if (*bin->head == NULL) {
+        note_event(cache);
+        if (!fill(cache, bin_index)) {
+            return NULL;
+        }
+    }
+    void *block = *bin->head++;
+    if (counted || --bin->left == 0) {
+        reset_left(cache, bin_index);
+    }
+    return block;
+}
+
+void cache_free(struct cache *cache, uint8_t class_index, void *block)
+{
+    ASSERT_SLOW(cache_is_valid(cache));
+    unsigned bin_index = class_index + 1u;
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    if (UNLIKELY(*bin->head == block)) {
+        message_and_abort("free(): double free of %p: the block was freed last", block);
+    }
+    if (bin_count(bin) == bin->capacity) {
+        note_event(cache);
+        if (bin_count(bin) == bin->capacity && !grow(cache, bin_index)) {
+            CHECK(bin->capacity > 0);
+            flush_oldest(cache, bin_index, (bin->capacity + 1u) / 2);
+        }
+    }
+    *--bin->head = block;
+}
+
+void cache_flush(struct cache *cache)
+{
+    for (unsigned i = 1; i < CACHE_BINS; i++) {
+        unsigned count = bin_count(&cache->front.bin[i]);
+        if (count > 0) {
+            flush_oldest(cache, i, count);
+        }
+    }
+}
+
+uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index)
+{
+    return bin_requests(cache, class_index + 1u) - cache->requests_told[class_index + 1u];
+}
+
+void cache_merge_counters(struct cache *cache)
+{
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        uint64_t untold = cache_untold_requests(cache, i);
+        if (untold != 0) {
+            arena_count_requests(cache->arena, i, untold);
+            cache->requests_told[i + 1u] += untold;
+        }
+    }
+}
+
+uint64_t cache_allocated_bytes(const struct cache *cache)
+{
+    uint64_t bytes = cache->large_alloc_bytes;
+    for (unsigned i = 1; i < CACHE_BINS; i++) {
+        bytes += bin_requests(cache, i) * bin_size[i];
+    }
+    return bytes;
+}
+
+uint64_t cache_freed_bytes(const struct cache *cache)
+{
+    uint64_t bytes = cache->large_free_bytes;
+    for (unsigned i = 1; i < CACHE_BINS; i++) {
+        int64_t frees = (int64_t)bin_requests(cache, i) + bin_count(&cache->front.bin[i]) -
+                        cache->taken[i];
+        bytes += (uint64_t)frees * bin_size[i];
+    }
+    return bytes;
+}
+
+size_t cache_cached_bytes(const struct cache *cache)
+{
+    size_t bytes = 0;
+    for (unsigned i = 1; i < CACHE_BINS; i++) {
+        bytes += (size_t)bin_count(&cache->front.bin[i]) * bin_size[i];
+    }
+    return bytes;
+}
+
+bool cache_is_valid(const struct cache *cache)
+{
+    for (unsigned i = 0; i < CACHE_BINS; i++) {
+        const struct cache_bin *bin = &cache->front.bin[i];
+        uint16_t lowest = (uint16_t)(uintptr_t)(bin->bottom - bin->capacity);
+        if (*bin->bottom != NULL || bin_count(bin) > bin->capacity || lowest != bin->full) {
+            return false;
+        }
+    }
+    return cache->front.cache == cache;
+}

@@ -1,0 +1,113 @@
+/* cache.h: a thread cache: for each class a stack of free blocks, taken and given without a lock.
+ *
+ *     slots of one bin      full                      head              bottom
+ *                            v                          v                  v
+ *                            [ room ......... | block | block | ... | block | NULL ]
+ *
+ * malloc takes *head and moves head up; free stores below head and moves it down. NULL under the bottom
+ * says "empty" without a count; the low 16 bits of head equal to `full` say "no room" (a bin's slots span
+ * less than 64 KiB, so no other position has those bits). `left` counts down to the next event.
+ *
+ * A bin of zeros is always slow: inverse 0 rejects every free, and limit 0 rejects every malloc. So one
+ * static front of zeros serves threads that have no cache yet, and a thread whose pointer is set to a
+ * zero front takes the slow path on each call. That one pointer is the switch for everything that must
+ * see each call: fill, exact counts, sampling, checks. The fast paths test nothing else.
+ *
+ * Counting costs the fast paths nothing: requests are the way that `left` went; frees are what came in by
+ * fills and what is there, against requests.
+ *
+ * Invariants: full <= head <= bottom, counted in slots; *bottom is NULL; the blocks of bin i are of class
+ * i - 1. Thread safety: a cache belongs to one thread; others read its counters only, which may be stale.
+ */
+#ifndef CACHE_CACHE_H
+#define CACHE_CACHE_H
+
+#include "heap/arena.h"
+#include "heap/large.h"
+
+enum {
+    CACHE_BINS = CACHED_CLASSES + 1, /* bins that can hold blocks, bin 0 does not */
+    CACHE_LEFT = 1 << 16,            /* allocations of a bin between events */
+    SLOT_PIECES = 12,
+};
+
+struct cache_bin {
+    void **head;
+    uint64_t inverse;   /* of the block start test: heap/class.h */
+    uint32_t left;
+    uint16_t full;      /* low 16 bits of the address of the lowest slot */
+    uint16_t capacity;
+    void **bottom;
+};
+
+/* What a thread's pointer points at. Modes are bits. */
+enum {
+    MODE_JUNK_ALLOC = 1,
+    MODE_JUNK_FREE = 2,
+    MODE_ZERO = 4,
+    MODE_UNCACHED = 8,
+    MODE_SWITCH = 16,    /* another thread asked this one to look at the process's modes */
+};
+
+struct cache;
+
+struct cache_front {
+    struct cache_bin bin[CODE_BINS];
+    size_t limit;          /* malloc of fewer bytes may use the bins */
+    size_t sized_limit;    /* sized deallocation of fewer bytes may trust the size */
+    struct cache *cache;   /* the cache itself; NULL: none */
+    uint32_t mode;
+};
+
+struct cache {
+    struct cache_front front;
+    struct cache_front *shim;          /* all-slow front of this cache, made when first needed */
+    struct arena *arena;
+    struct cache *previous;            /* list of all caches, under the threads lock */
+    struct cache *next;
+    _Atomic(struct cache_front *) *pointer; /* the thread's pointer; under the threads lock */
+    void *nil;                         /* NULL: bottom of the bins that have no slots */
+    char *slots_next;                  /* slots never used */
+    char *slots_end;
+    void **piece[SLOT_PIECES];         /* pieces of 2^i slots that bins outgrew */
+    uint32_t event_count;              /* slow events since the last collection */
+    uint32_t contended_count;          /* batches that found their lock held */
+    uint32_t left_seen[CACHE_BINS];    /* `left` at the last collection: unchanged means idle */
+    uint64_t requests[CACHE_BINS];     /* allocations up to the last reset of `left` */
+    int64_t taken[CACHE_BINS];         /* blocks from arenas less blocks to arenas */
+    uint64_t requests_told[CACHE_BINS];/* requests that arenas know of */
+    uint64_t large_alloc_bytes;        /* blocks that bypass the bins */
+    uint64_t large_free_bytes;
+};
+
+enum { CACHE_BLOCK_BYTES = 128 * 1024 };
+
+/* Makes a cache in a block of CACHE_BLOCK_BYTES zeroed bytes. */
+struct cache *cache_init(void *block, struct arena *arena);
+
+/* A block of a class, index < CACHED_CLASSES. counted: the fast path has counted this request. NULL
+ * when memory is refused. */
+MUST_USE void *cache_alloc(struct cache *cache, uint8_t class_index, bool counted);
+
+/* Takes a block of a class back; the caller has verified that it starts a block. */
+void cache_free(struct cache *cache, uint8_t class_index, void *block);
+
+/* Gives all blocks back to their arenas. */
+void cache_flush(struct cache *cache);
+
+/* Tells the arena what was requested since the last time. */
+void cache_merge_counters(struct cache *cache);
+/* Requests of a small class that the arena was not told of. */
+uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index);
+/* Makes the cache use another arena from now on. */
+void cache_move(struct cache *cache, struct arena *arena);
+
+/* Bytes ever allocated from and freed to this cache's thread, by usable size. */
+uint64_t cache_allocated_bytes(const struct cache *cache);
+uint64_t cache_freed_bytes(const struct cache *cache);
+/* Bytes of the blocks that lie in the bins. */
+size_t cache_cached_bytes(const struct cache *cache);
+
+bool cache_is_valid(const struct cache *cache);
+
+#endif

@@ -1,0 +1,257 @@
+/* thread.c: making, finding and ending thread caches. See thread.h. */
+#include "cache/thread.h"
+
+#include "os/os.h"
+#include "pages/meta.h"
+
+#include <pthread.h>
+
+enum {
+    /* Blocks of exited threads kept as they are; those of further ones give their memory back. */
+    WARM_BLOCKS_MAX = 16,
+};
+
+struct cache_front front_none;
+static struct cache_front front_switch = {.mode = MODE_SWITCH};
+static struct cache_front front_exited;
+
+__thread _Atomic(struct cache_front *) thread_front = &front_none;
+
+/* A cache block that no thread uses; its first bytes link the list. */
+struct spare_block {
+    struct spare_block *next;
+};
+
+static struct {
+    struct lock lock;
+    struct cache *caches;        /* under the lock */
+    struct spare_block *spare;   /* under the lock */
+    unsigned spare_count;        /* under the lock */
+    _Atomic uint32_t modes;      /* written under the lock; read relaxed by each thread */
+    pthread_key_t key;           /* immutable after thread_start() */
+    bool has_key;                /* likewise */
+} threads;
+
+static void thread_exits(void *cache);
+
+void thread_start(void)
+{
+    lock_init(&threads.lock, LOCK_THREADS);
+    threads.has_key = pthread_key_create(&threads.key, thread_exits) == 0;
+}
+
+static void set_front(struct cache_front *front)
+{
+    atomic_store_explicit(&thread_front, front, memory_order_relaxed);
+}
+
+static struct cache *new_cache(struct arena *arena)
+{
+    void *block = threads.spare;
+    if (block != NULL) {
+        threads.spare = threads.spare->next;
+        threads.spare_count--;
+    } else {
+        block = meta_alloc(CACHE_BLOCK_BYTES, 4096);
+        meta_note_untouched(block == NULL ? 0 : CACHE_BLOCK_BYTES - 2 * 4096);
+    }
+    return block == NULL ? NULL : cache_init(block, arena);
+}
+
+/* Threads lock held. */
+static void link_cache(struct cache *cache)
+{
+    cache->pointer = &thread_front;
+    cache->previous = NULL;
+    cache->next = threads.caches;
+    if (threads.caches != NULL) {
+        threads.caches->previous = cache;
+    }
+    threads.caches = cache;
+}
+
+static void unlink_cache(struct cache *cache)
+{
+    *(cache->previous != NULL ? &cache->previous->next : &threads.caches) = cache->next;
+    if (cache->next != NULL) {
+        cache->next->previous = cache->previous;
+    }
+}
+
+/* The all-slow front of a cache, with the modes. When there is no memory for one the thread stays on
+ * the static one and asks again at its next call. */
+static struct cache_front *shim_of(struct cache *cache, uint32_t modes)
+{
+    if (cache->shim == NULL) {
+        cache->shim = meta_alloc(sizeof *cache->shim, 64);
+    }
+    if (cache->shim == NULL) {
+        return &front_switch;
+    }
+    cache->shim->cache = cache;
+    cache->shim->mode = modes;
+    return cache->shim;
+}
+
+/* Points the calling thread at its cache in the modes of the process. Threads lock held. */
+static void apply_modes(struct cache *cache)
+{
+    uint32_t modes = atomic_load_explicit(&threads.modes, memory_order_relaxed);
+    modes |= cache->front.mode & MODE_UNCACHED;
+    set_front(modes == 0 ? &cache->front : shim_of(cache, modes));
+}
+
+static struct arena *least_used_arena(void)
+{
+    struct arena *best = arena_get(0);
+    unsigned count = arena_count();
+    for (unsigned i = 1; i < count; i++) {
+        struct arena *arena = arena_get(i);
+        if (atomic_load_explicit(&arena->thread_count, memory_order_relaxed) <
+            atomic_load_explicit(&best->thread_count, memory_order_relaxed)) {
+            best = arena;
+        }
+    }
+    return best;
+}
+
+static NOINLINE struct cache *attach(void)
+{
+    struct arena *arena = least_used_arena();
+    lock_acquire(&threads.lock);
+    struct cache *cache = threads.has_key ? new_cache(arena) : NULL;
+    if (cache != NULL) {
+        atomic_fetch_add_explicit(&arena->thread_count, 1, memory_order_relaxed);
+        link_cache(cache);
+        apply_modes(cache);
+    }
+    lock_release(&threads.lock);
+    if (cache != NULL) {
+        /* May allocate, which works: the pointer is set. */
+        (void)pthread_setspecific(threads.key, cache);
+    }
+    return cache;
+}
+
+static NOINLINE struct cache *reattach(void)
+{
+    struct cache *cache = pthread_getspecific(threads.key);
+    lock_acquire(&threads.lock);
+    apply_modes(cache);
+    lock_release(&threads.lock);
+    return cache;
+}
+
+struct cache *thread_cache(void)
+{
+    struct cache_front *front = thread_front_now();
+    if (UNLIKELY(front->cache == NULL)) {
+        if (front == &front_none) {
+            (void)attach();
+        } else if (front == &front_switch) {
+            (void)reattach();
+        }
+        front = thread_front_now();
+    }
+    return front->mode & MODE_UNCACHED ? NULL : front->cache;
+}
+
+struct arena *thread_arena(void)
+{
+    struct cache *cache = thread_front_now()->cache;
+    return cache != NULL ? cache->arena : arena_get(0);
+}
+
+/* The bins' slots are cold memory in a block that waits for a thread. */
+static void keep_block(struct cache *cache)
+{
+    struct cache_front *shim = cache->shim;
+    if (threads.spare_count >= WARM_BLOCKS_MAX) {
+        (void)!os_purge(cache, CACHE_BLOCK_BYTES);
+    }
+    cache->shim = shim;
+    struct spare_block *block = (struct spare_block *)cache;
+    block->next = threads.spare;
+    threads.spare = block;
+    threads.spare_count++;
+}
+
+static_assert(offsetof(struct cache, shim) >= sizeof(struct spare_block), "the link spares the shim");
+
+/* Destructor of the thread's key. Destructors of other libraries may still allocate after it. */
+static void thread_exits(void *opaque)
+{
+    struct cache *cache = opaque;
+    cache_merge_counters(cache);
+    cache_flush(cache);
+    lock_acquire(&threads.lock);
+    set_front(&front_exited);
+    unlink_cache(cache);
+    atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+    keep_block(cache);
+    lock_release(&threads.lock);
+}
+
+/* Threads lock held. */
+static void switch_all(void)
+{
+    for (struct cache *cache = threads.caches; cache != NULL; cache = cache->next) {
+        atomic_store_explicit(cache->pointer, &front_switch, memory_order_relaxed);
+    }
+}
+
+void thread_set_modes(uint32_t modes)
+{
+    lock_acquire(&threads.lock);
+    atomic_store_explicit(&threads.modes, modes, memory_order_relaxed);
+    switch_all();
+    lock_release(&threads.lock);
+}
+
+uint32_t thread_modes(void)
+{
+    return atomic_load_explicit(&threads.modes, memory_order_relaxed);
+}
+
+void thread_enable_cache(bool enabled)
+{
+    (void)thread_cache();
+    struct cache *cache = thread_front_now()->cache;
+    if (cache == NULL) {
+        return;
+    }
+    if (!enabled) {
+        cache_flush(cache);
+    }
+    lock_acquire(&threads.lock);
+    cache->front.mode = enabled ? 0 : MODE_UNCACHED;
+    apply_modes(cache);
+    lock_release(&threads.lock);
+}
+
+void thread_for_each_cache(void (*visit)(struct cache *cache, void *opaque), void *opaque)
+{
+    lock_acquire(&threads.lock);
+    for (struct cache *cache = threads.caches; cache != NULL; cache = cache->next) {
+        visit(cache, opaque);
+    }
+    lock_release(&threads.lock);
+}
+
+struct lock *threads_lock(void)
+{
+    return &threads.lock;
+}
+
+void thread_only_self_left(void)
+{
+    struct cache *self = thread_front_now()->cache;
+    struct cache *next;
+    for (struct cache *cache = threads.caches; cache != NULL; cache = next) {
+        next = cache->next;
+        if (cache != self) {
+            unlink_cache(cache);
+            atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/* thread.h: the one pointer of each thread, and what it may point at.
+ *
+ *     thread_front ->  front_none       the thread has not allocated yet
+ *                  ->  its cache        the normal state: fast paths work
+ *                  ->  its shim         a mode needs to see each call; the shim knows the cache
+ *                  ->  front_switch     another thread changed the modes: look at them at the next call
+ *                  ->  front_exited     the thread's destructor has run: no cache any more
+ *
+ * All but the cache are zero bins with limit 0, so the fast paths fall through to the slow ones, which
+ * sort out which it is. 8 bytes of thread-local storage in all, so dlopen of the library always works.
+ *
+ * The owner writes its pointer under the threads lock; other threads may store front_switch into it,
+ * under the same lock; the owner reads it without.
+ */
+#ifndef CACHE_THREAD_H
+#define CACHE_THREAD_H
+
+#include "cache/cache.h"
+
+extern struct cache_front front_none;
+
+/* relaxed: the owner reads what it wrote, or front_switch, which carries no data. */
+extern __thread _Atomic(struct cache_front *) thread_front;
+
+ALWAYS_INLINE struct cache_front *thread_front_now(void)
+{
+    return atomic_load_explicit(&thread_front, memory_order_relaxed);
+}
+
+void thread_start(void);
+
+/* The cache of the calling thread, made when it has none yet; NULL when it must do without one (its
+ * destructors have run, caches are off, memory is refused). The arena for it then is thread_arena(). */
+struct cache *thread_cache(void);
+struct arena *thread_arena(void);
+/* The modes of the calling thread; valid after thread_cache(). */
+static inline uint32_t thread_mode(void)
+{
+    return thread_front_now()->mode;
+}
+
+/* Process-wide modes, of all threads from their next call on: MODE_ bits. */
+void thread_set_modes(uint32_t modes);
+uint32_t thread_modes(void);
+
+/* Makes the calling thread use caches or not. */
+void thread_enable_cache(bool enabled);
+
+/* Visits each cache under the threads lock. */
+void thread_for_each_cache(void (*visit)(struct cache *cache, void *opaque), void *opaque);
+
+struct lock *threads_lock(void);
+/* In a forked child: the caches of the other threads are forgotten with what they hold. */
+void thread_only_self_left(void);
+
+#endif

@@ -1,0 +1,326 @@
+/* ctl_values.c: what each control name reads, writes or does. See ctl_values.h. */
+#include "control/ctl_values.h"
+
+#include "cache/thread.h"
+#include "config/options.h"
+#include "control/ctl.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Where indices stand in MIBs: arena.<i>, arenas.bin.<i>, stats.arenas.<i>.bins.<i>. */
+enum { INDEX_OF_ARENA = 1, INDEX_OF_CLASS = 2, INDEX_OF_STATS_ARENA = 2, INDEX_OF_STATS_BIN = 4 };
+
+static int number(struct ctl_value *value, uint64_t result)
+{
+    value->number = result;
+    return 0;
+}
+
+/* A field of eight bytes at an offset. */
+static uint64_t field_at(const void *structure, size_t offset)
+{
+    uint64_t result;
+    memcpy(&result, (const char *)structure + offset, sizeof result);
+    return result;
+}
+
+int read_argument(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    return number(value, argument);
+}
+
+int read_version(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    value->text = argument == 0 ? ctl_version : ctl_dg_version;
+    return 0;
+}
+
+int read_snapshot(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    struct statistics snapshot = statistics_now();
+    return number(value, field_at(&snapshot, argument));
+}
+
+int write_epoch(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    (void)new_value;
+    statistics_refresh();
+    return 0;
+}
+
+int read_thread_arena(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    (void)thread_cache();
+    return number(value, thread_arena()->index);
+}
+
+int write_thread_arena(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    unsigned index;
+    memcpy(&index, new_value, sizeof index);
+    struct arena *arena = arena_get(index);
+    struct cache *cache = thread_cache();
+    if (arena == NULL || cache == NULL) {
+        return EFAULT;
+    }
+    cache_move(cache, arena);
+    return 0;
+}
+
+int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)thread_cache();
+    const struct cache *cache = thread_front_now()->cache;
+    if (cache == NULL) {
+        return number(value, 0);
+    }
+    return number(value, argument == 0 ? cache_allocated_bytes(cache) : cache_freed_bytes(cache));
+}
+
+int read_cache_enabled(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    return number(value, thread_cache() != NULL);
+}
+
+int write_cache_enabled(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    bool enabled;
+    memcpy(&enabled, new_value, sizeof enabled);
+    thread_enable_cache(enabled);
+    return 0;
+}
+
+int act_cache_flush(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    (void)new_value;
+    struct cache *cache = thread_cache();
+    if (cache == NULL) {
+        return EFAULT;
+    }
+    cache_flush(cache);
+    return 0;
+}
+
+/* The text of a choice lives as long as the process: one buffer an option. */
+static const char *choice_text(const struct option_row *row, unsigned index)
+{
+    enum { CHOICES_MAX = 8, TEXT_BYTES = 24 };
+    static char texts[CHOICES_MAX][TEXT_BYTES];
+    unsigned slot = 0;
+    for (unsigned i = 0; option_row(i) != row; i++) {
+        slot += option_row(i)->kind == OPTION_CHOICE;
+    }
+    if (slot >= CHOICES_MAX) {
+        return "";
+    }
+    return option_choice_name(row, index, texts[slot], TEXT_BYTES);
+}
+
+int read_option(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    const struct option_row *row = option_row((unsigned)mib[1]);
+    if (row == NULL) {
+        return ENOENT;
+    }
+    const char *field = (const char *)&options + row->offset;
+    switch (row->kind) {
+    case OPTION_BOOLEAN:
+        value->type = CTL_BOOLEAN;
+        return number(value, *(const bool *)field);
+    case OPTION_INTEGER:
+        value->type = row->size_bytes == sizeof(uint32_t) ? CTL_U32 : CTL_U64;
+        if (strcmp(row->name, "narenas") == 0) {
+            return number(value, arena_limit());
+        }
+        return number(value, value->type == CTL_U32 ? *(const uint32_t *)field : field_at(field, 0));
+    case OPTION_CHOICE:
+        value->type = CTL_TEXT;
+        value->text = choice_text(row, *(const unsigned *)field);
+        return 0;
+    case OPTION_TEXT:
+        value->type = CTL_TEXT;
+        value->text = field;
+        return 0;
+    }
+    return ENOENT;
+}
+
+int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    if (mib[INDEX_OF_ARENA] > arena_count() && mib[INDEX_OF_ARENA] != CTL_ALL_ARENAS) {
+        return ENOENT;
+    }
+    return number(value, mib[INDEX_OF_ARENA] == CTL_ALL_ARENAS ||
+                             arena_get((unsigned)mib[INDEX_OF_ARENA]) != NULL);
+}
+
+/* Does something to one arena, or to all for the index that means all. */
+static int for_arenas(size_t index, void (*act)(struct arena *arena))
+{
+    if (index == CTL_ALL_ARENAS || index == arena_count()) {
+        for (unsigned i = 0; i < arena_count(); i++) {
+            act(arena_get(i));
+        }
+        return 0;
+    }
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    if (arena == NULL) {
+        return ENOENT;
+    }
+    act(arena);
+    return 0;
+}
+
+static void decay_now(struct arena *arena)
+{
+    arena_decay(arena, os_time_coarse_ns());
+}
+
+int act_arena_decay(const size_t *mib, const void *new_value)
+{
+    (void)new_value;
+    huge_decay(os_time_coarse_ns());
+    return for_arenas(mib[INDEX_OF_ARENA], decay_now);
+}
+
+int act_arena_purge(const size_t *mib, const void *new_value)
+{
+    (void)new_value;
+    huge_purge();
+    return for_arenas(mib[INDEX_OF_ARENA], arena_purge);
+}
+
+int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    return number(value, arena_count());
+}
+
+int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    size_t limit = argument == 0 ? SMALL_CLASSES : CLASS_COUNT - SMALL_CLASSES;
+    if (mib[INDEX_OF_CLASS] >= limit) {
+        return ENOENT;
+    }
+    return number(value, class_size((uint8_t)(mib[INDEX_OF_CLASS] + argument)));
+}
+
+int read_class_regions(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    if (mib[INDEX_OF_CLASS] >= SMALL_CLASSES) {
+        return ENOENT;
+    }
+    return number(value, slab_region_count((uint8_t)mib[INDEX_OF_CLASS]));
+}
+
+int read_class_slab_size(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    if (mib[INDEX_OF_CLASS] >= SMALL_CLASSES) {
+        return ENOENT;
+    }
+    return number(value, (size_t)slab_page_count((uint8_t)mib[INDEX_OF_CLASS]) * PAGE_BYTES);
+}
+
+int read_zero_reallocs(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    return number(value, atomic_load_explicit(&statistics_zero_reallocs, memory_order_relaxed));
+}
+
+static struct arena *stats_arena(const size_t *mib)
+{
+    size_t index = mib[INDEX_OF_STATS_ARENA];
+    return index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+}
+
+int read_arena_threads(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    struct arena *arena = stats_arena(mib);
+    if (arena == NULL) {
+        return ENOENT;
+    }
+    return number(value, atomic_load_explicit(&arena->thread_count, memory_order_relaxed));
+}
+
+int read_pages(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    struct arena *arena = stats_arena(mib);
+    if (arena == NULL) {
+        return ENOENT;
+    }
+    struct pages_view view = statistics_pages(arena);
+    return number(value, field_at(&view, argument));
+}
+
+static int view_bin(const size_t *mib, struct bin_view *view)
+{
+    struct arena *arena = stats_arena(mib);
+    if (arena == NULL || mib[INDEX_OF_STATS_BIN] >= SMALL_CLASSES) {
+        return ENOENT;
+    }
+    *view = statistics_bin(arena, (unsigned)mib[INDEX_OF_STATS_BIN]);
+    return 0;
+}
+
+int read_bin(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    struct bin_view view;
+    int result = view_bin(mib, &view);
+    return result != 0 ? result : number(value, field_at(&view, argument));
+}
+
+int read_bin_regions(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    struct bin_view view;
+    int result = view_bin(mib, &view);
+    return result != 0 ? result : number(value, view.counters.alloc_count - view.counters.free_count);
+}
+
+struct request_sum {
+    const struct arena *arena;
+    unsigned class_index;
+    uint64_t requests;
+};
+
+static void add_requests(struct cache *cache, void *opaque)
+{
+    struct request_sum *sum = opaque;
+    if (cache->arena == sum->arena) {
+        sum->requests += cache_untold_requests(cache, (uint8_t)sum->class_index);
+    }
+}
+
+int read_bin_requests(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    struct bin_view view;
+    int result = view_bin(mib, &view);
+    if (result != 0) {
+        return result;
+    }
+    struct request_sum sum = {stats_arena(mib), (unsigned)mib[INDEX_OF_STATS_BIN], 0};
+    thread_for_each_cache(add_requests, &sum);
+    return number(value, view.counters.request_count + sum.requests);
+}

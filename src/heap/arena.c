@@ -1,0 +1,372 @@
+/* arena.c: bins, the table of arenas, and which arena a thread uses. See arena.h. */
+#include "heap/arena.h"
+
+#include "base/bits.h"
+#include "base/print.h"
+#include "config/options.h"
+#include "os/os.h"
+#include "pages/meta.h"
+
+enum {
+    ARENAS_PER_CPU = 4,   /* jemalloc's narenas_ratio */
+    FLUSH_BATCH = 64,     /* blocks whose slabs are looked up, and prefetched, before the lock */
+};
+
+static struct {
+    struct lock lock;
+    _Atomic unsigned count;                     /* written under the lock (release) */
+    unsigned limit;                             /* under the lock; 0: not asked for yet */
+    _Atomic(struct arena *) table[ARENAS_MAX];  /* written once under the lock (release) */
+} arenas;
+
+static void arena_init(struct arena *arena, unsigned index)
+{
+    arena->index = index;
+    arena->created_at_ns = os_time_coarse_ns();
+    page_heap_init(&arena->pages, arena, options.dirty_decay_ms);
+    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
+        lock_init(&arena->bin[i].lock, LOCK_BIN);
+    }
+}
+
+/* Lock held. */
+static struct arena *create_locked(void)
+{
+    unsigned index = atomic_load_explicit(&arenas.count, memory_order_relaxed);
+    struct arena *arena = index < ARENAS_MAX ? meta_alloc(sizeof *arena, 64) : NULL;
+    if (arena != NULL) {
+        arena_init(arena, index);
+        atomic_store_explicit(&arenas.table[index], arena, memory_order_release);
+        atomic_store_explicit(&arenas.count, index + 1, memory_order_release);
+    }
+    return arena;
+}
+
+bool arenas_start(void)
+{
+    lock_init(&arenas.lock, LOCK_ARENAS);
+    lock_acquire(&arenas.lock);
+    struct arena *first = create_locked();
+    lock_release(&arenas.lock);
+    return first != NULL;
+}
+
+struct arena *arena_get(unsigned index)
+{
+    return index < ARENAS_MAX ? atomic_load_explicit(&arenas.table[index], memory_order_acquire)
+                              : NULL;
+}
+
+unsigned arena_count(void)
+{
+    return atomic_load_explicit(&arenas.count, memory_order_acquire);
+}
+
+/* Lock held. The CPUs are counted when the number is first wanted: most programs never ask. */
+static unsigned limit_locked(void)
+{
+    if (arenas.limit == 0) {
+        unsigned cpus = os_cpu_count();
+        unsigned automatic = cpus == 1 ? 1 : cpus * ARENAS_PER_CPU;
+        arenas.limit = options.narenas != 0 ? options.narenas : automatic;
+        arenas.limit = arenas.limit < ARENA_AUTO_MAX ? arenas.limit : ARENA_AUTO_MAX;
+    }
+    return arenas.limit;
+}
+
+unsigned arena_limit(void)
+{
+    lock_acquire(&arenas.lock);
+    unsigned limit = limit_locked();
+    lock_release(&arenas.lock);
+    return limit;
+}
+
+struct arena *arena_create(void)
+{
+    lock_acquire(&arenas.lock);
+    bool room = atomic_load_explicit(&arenas.count, memory_order_relaxed) < limit_locked();
+    struct arena *arena = room ? create_locked() : NULL;
+    lock_release(&arenas.lock);
+    return arena;
+}
+
+struct arena *arena_choose(const struct arena *contended)
+{
+    struct arena *best = NULL;
+    unsigned count = arena_count();
+    for (unsigned i = 0; i < count; i++) {
+        struct arena *arena = arena_get(i);
+        if (arena != contended &&
+            (best == NULL ||
+             atomic_load_explicit(&arena->thread_count, memory_order_relaxed) <
+                 atomic_load_explicit(&best->thread_count, memory_order_relaxed))) {
+            best = arena;
+        }
+    }
+    bool idle = best != NULL &&
+                atomic_load_explicit(&best->thread_count, memory_order_relaxed) == 0;
+    struct arena *fresh = idle ? NULL : arena_create();
+    return fresh != NULL ? fresh : best;
+}
+
+static void bin_list_push(struct bin *bin, struct run *slab, unsigned list)
+{
+    slab->list_index = (uint8_t)list;
+    slab->previous = NULL;
+    slab->next = bin->list[list];
+    if (slab->next != NULL) {
+        slab->next->previous = slab;
+    }
+    bin->list[list] = slab;
+    bin->nonempty |= 1u << list;
+}
+
+static void bin_list_remove(struct bin *bin, struct run *slab)
+{
+    unsigned list = slab->list_index;
+    if (slab->previous != NULL) {
+        slab->previous->next = slab->next;
+    } else {
+        ASSERT(bin->list[list] == slab);
+        bin->list[list] = slab->next;
+        if (slab->next == NULL) {
+            bin->nonempty &= ~(1u << list);
+        }
+    }
+    if (slab->next != NULL) {
+        slab->next->previous = slab->previous;
+    }
+}
+
+/* 0 for the fullest eighth; free_count > 0. */
+static unsigned list_for(const struct run *slab)
+{
+    unsigned list = (unsigned)slab->free_count * BIN_LISTS / slab->region_count;
+    return list < BIN_LISTS ? list : BIN_LISTS - 1;
+}
+
+/* A slab with a free region, out of its list; or NULL when memory is refused. Lock held. */
+static struct run *bin_take_slab(struct bin *bin, struct page_heap *pages, uint8_t class_index)
+{
+    struct run *slab = bin->empty;
+    if (bin->nonempty != 0) {
+        slab = bin->list[bits_lowest(bin->nonempty)];
+        bin_list_remove(bin, slab);
+        bin->counters.reslab_count++;
+    } else if (slab != NULL) {
+        bin->empty = NULL;
+        bin->counters.reslab_count++;
+    } else {
+        slab = slab_new(pages, class_index);
+        if (slab != NULL) {
+            bin->counters.slab_count++;
+            bin->counters.current_slabs++;
+        }
+    }
+    return slab;
+}
+
+static bool take_lock(struct lock *lock)
+{
+    bool at_once = lock_try(lock);
+    if (!at_once) {
+        lock_acquire_slow(lock);
+    }
+    return !at_once;
+}
+
+unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, unsigned wanted,
+                    bool *contended)
+{
+    ASSERT(wanted > 0);
+    struct bin *bin = &arena->bin[class_index];
+    unsigned filled = 0;
+    *contended = take_lock(&bin->lock);
+    while (filled < wanted) {
+        /* A fresh slab is made for the first block only: a part of the batch will do. */
+        if (filled > 0 && bin->nonempty == 0) {
+            break;
+        }
+        struct run *slab = bin_take_slab(bin, &arena->pages, class_index);
+        if (slab == NULL) {
+            break;
+        }
+        filled += slab_take(slab, blocks + filled, wanted - filled);
+        if (slab->free_count > 0) {
+            bin_list_push(bin, slab, list_for(slab));
+        }
+    }
+    bin->counters.alloc_count += filled;
+    bin->counters.fill_count++;
+    lock_release(&bin->lock);
+    return filled;
+}
+
+/* After regions came back: moves the slab to its list. `before` is its free_count until then. Result: a
+ * slab to delete once the lock is free, or NULL. Lock held. */
+static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before)
+{
+    if (slab->free_count == slab->region_count) {
+        if (before > 0) {
+            bin_list_remove(bin, slab);
+        }
+        if (bin->empty == NULL) {
+            bin->empty = slab;
+            return NULL;
+        }
+        bin->counters.current_slabs--;
+        return slab;
+    }
+    unsigned list = list_for(slab);
+    if (before == 0) {
+        bin_list_push(bin, slab, list);
+    } else if (list != slab->list_index) {
+        bin_list_remove(bin, slab);
+        bin_list_push(bin, slab, list);
+    }
+    return NULL;
+}
+
+/* Puts the regions of one slab back: of the blocks from `at` on, as many as follow each other in it.
+ * Lock held. Result: the index behind them. */
+static unsigned put_stretch(struct run *slab, void *const *blocks, struct run *const *slabs,
+                            unsigned at, unsigned count)
+{
+    do {
+        slab_put(slab, blocks[at]);
+        at++;
+    } while (at < count && slabs[at] == slab);
+    return at;
+}
+
+/* Takes back the blocks of one arena; others stay, moved to the front. Result: how many stay. */
+static unsigned flush_arena(struct bin *bin, void **blocks, struct run **slabs, unsigned count)
+{
+    const struct page_heap *pages = slabs[0]->chunk->heap;
+    struct run *emptied = NULL;
+    unsigned left = 0;
+    unsigned at = 0;
+    while (at < count) {
+        struct run *slab = slabs[at];
+        if (slab->chunk->heap != pages) {
+            slabs[left] = slab;
+            blocks[left++] = blocks[at++];
+            continue;
+        }
+        unsigned before = slab->free_count;
+        unsigned end = put_stretch(slab, blocks, slabs, at, count);
+        bin->counters.free_count += end - at;
+        at = end;
+        struct run *dead = bin_settle(bin, slab, before);
+        if (dead != NULL) {
+            dead->next = emptied;
+            emptied = dead;
+        }
+    }
+    bin->counters.flush_count++;
+    lock_release(&bin->lock);
+    while (emptied != NULL) {
+        struct run *slab = emptied;
+        emptied = slab->next;
+        slab_delete(slab);
+    }
+    return left;
+}
+
+/* A block whose slab is gone was freed twice. */
+static void check_in_slab(uint8_t class_index, const void *block)
+{
+    if (UNLIKELY(map_code(block) != class_code(class_index))) {
+        message_and_abort("free(): double free of %p: the block is already free", block);
+    }
+}
+
+void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool *contended)
+{
+    *contended = false;
+    while (count > 0) {
+        unsigned batch = count < FLUSH_BATCH ? count : FLUSH_BATCH;
+        void *pending[FLUSH_BATCH];
+        struct run *slabs[FLUSH_BATCH];
+        for (unsigned i = 0; i < batch; i++) {
+            pending[i] = blocks[i];
+            check_in_slab(class_index, blocks[i]);
+            slabs[i] = chunk_run(map_owner(blocks[i]), blocks[i]);
+            __builtin_prefetch(slabs[i], 1);
+        }
+        unsigned left = batch;
+        while (left > 0) {
+            struct bin *bin = &arena_of_run(slabs[0])->bin[class_index];
+            *contended |= take_lock(&bin->lock);
+            left = flush_arena(bin, pending, slabs, left);
+        }
+        blocks += batch;
+        count -= batch;
+    }
+}
+
+void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t requests)
+{
+    struct bin *bin = &arena->bin[class_index];
+    lock_acquire(&bin->lock);
+    bin->counters.request_count += requests;
+    lock_release(&bin->lock);
+}
+
+/* Gives the kept empty slabs back to the page heap. */
+static void drop_empty_slabs(struct arena *arena)
+{
+    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
+        struct bin *bin = &arena->bin[i];
+        lock_acquire(&bin->lock);
+        struct run *empty = bin->empty;
+        bin->empty = NULL;
+        bin->counters.current_slabs -= empty != NULL;
+        lock_release(&bin->lock);
+        if (empty != NULL) {
+            slab_delete(empty);
+        }
+    }
+}
+
+void arena_purge(struct arena *arena)
+{
+    drop_empty_slabs(arena);
+    page_heap_purge(&arena->pages, 0);
+}
+
+void arena_decay(struct arena *arena, uint64_t now_ns)
+{
+    page_heap_decay(&arena->pages, now_ns);
+}
+
+void arenas_for_each_lock(void (*visit)(struct lock *lock))
+{
+    unsigned count = arena_count();
+    visit(&arenas.lock);
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned bin = 0; bin < SMALL_CLASSES; bin++) {
+            visit(&arena_get(i)->bin[bin].lock);
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        visit(&arena_get(i)->pages.lock);
+    }
+}
+
+bool bin_is_valid(const struct bin *bin)
+{
+    for (unsigned list = 0; list < BIN_LISTS; list++) {
+        if (((bin->nonempty >> list) & 1) != (bin->list[list] != NULL)) {
+            return false;
+        }
+        for (const struct run *slab = bin->list[list]; slab != NULL; slab = slab->next) {
+            if (!slab_is_valid(slab) || slab->free_count == 0 ||
+                slab->free_count == slab->region_count || slab->list_index != list) {
+                return false;
+            }
+        }
+    }
+    return bin->empty == NULL || slab_is_valid(bin->empty);
+}

@@ -1,0 +1,92 @@
+/* arena.h: an arena: a bin of slabs for each small class, and a page heap for the rest.
+ *
+ * Threads use one arena each, and many threads may share it. Blocks go back to the arena that they came
+ * from, whoever frees them. Bins exchange blocks with thread caches in batches, under one lock each.
+ *
+ * In a bin the slabs with free regions stand in lists by how empty they are; the fullest serves first.
+ * One empty slab is kept, further ones go back to the page heap.
+ *
+ * Invariants: a slab with no free region is in no list; a slab with all regions free is `empty` or gone;
+ * nonempty has bit l set iff list[l] is not empty.
+ *
+ * Thread safety: all functions may be called by any thread; each takes the locks that it needs.
+ */
+#ifndef HEAP_ARENA_H
+#define HEAP_ARENA_H
+
+#include "heap/slab.h"
+
+enum {
+    ARENAS_MAX = 4095,        /* the MALLOCX_ARENA field has 12 bits */
+    ARENA_AUTO_MAX = 4094,
+    BIN_LISTS = 8,
+};
+
+struct bin_counters {
+    uint64_t alloc_count;     /* regions given to caches and callers */
+    uint64_t free_count;      /* regions that came back */
+    uint64_t request_count;   /* blocks asked for by the program; merged from caches */
+    uint64_t fill_count;
+    uint64_t flush_count;
+    uint64_t slab_count;      /* slabs ever made */
+    uint64_t reslab_count;    /* times that a slab with free regions was taken up again */
+    size_t current_slabs;
+};
+
+struct bin {
+    struct lock lock;
+    uint32_t nonempty;               /* under the lock, as all that follows */
+    struct run *list[BIN_LISTS];     /* 0: the fullest */
+    struct run *empty;
+    struct bin_counters counters;
+};
+
+struct arena {
+    unsigned index;                  /* immutable */
+    _Atomic unsigned thread_count;   /* any thread, relaxed: a hint for choosing arenas */
+    uint64_t created_at_ns;          /* immutable */
+    struct page_heap pages;
+    struct bin bin[SMALL_CLASSES];
+};
+
+/* Makes arena 0. False when memory is refused. */
+MUST_USE bool arenas_start(void);
+
+/* The arena of an index, or NULL. */
+struct arena *arena_get(unsigned index);
+/* Number of arenas made so far; indices below it are valid. */
+unsigned arena_count(void);
+/* Automatic arenas that threads may be spread over: opt.narenas. */
+unsigned arena_limit(void);
+/* A further automatic arena, or NULL at the limit or when memory is refused. */
+struct arena *arena_create(void);
+/* The arena for a thread that found another one contended: the least used, or a new one. */
+struct arena *arena_choose(const struct arena *contended);
+
+/* The arena of a block that slabs or runs serve. */
+static inline struct arena *arena_of_run(const struct run *run)
+{
+    return run->chunk->heap->arena;
+}
+
+/* Fills a cache: up to `wanted` blocks of a small class, at least one unless memory is refused. Result:
+ * how many, in the order in which they should be used. *contended is set when the lock was held. */
+unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, unsigned wanted,
+                    bool *contended);
+
+/* Takes back count blocks of one small class, of any arenas. Aborts on blocks that are not out. */
+void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool *contended);
+
+/* Adds requests that caches counted. */
+void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t requests);
+
+/* Purges the dirty pages of an arena: all, or what its decay curve no longer allows now. */
+void arena_purge(struct arena *arena);
+void arena_decay(struct arena *arena, uint64_t now_ns);
+
+/* Each lock of the arenas, in the order of ranks, for fork. */
+void arenas_for_each_lock(void (*visit)(struct lock *lock));
+
+bool bin_is_valid(const struct bin *bin);
+
+#endif

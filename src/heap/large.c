@@ -1,0 +1,170 @@
+/* large.c: runs and mappings as blocks. See large.h. */
+#include "heap/large.h"
+
+#include "base/bits.h"
+#include "os/os.h"
+
+#include <string.h>
+
+enum {
+    /* From this size on, dropping stale pages costs less than clearing them: jemalloc's
+     * calloc_madvise_threshold. */
+    PURGE_TO_ZERO_BYTES = 8 << 20,
+};
+
+static bool fits_a_run(size_t size_bytes, size_t alignment)
+{
+    return size_bytes <= (size_t)RUN_PAGES_MAX * PAGE_BYTES && alignment <= CHUNK_BYTES;
+}
+
+static unsigned code_of_run_size(size_t size_bytes)
+{
+    bool is_cached = size_bytes >= LARGE_SIZE_MIN && size_bytes <= CACHED_SIZE_MAX;
+    return is_cached ? class_code(class_of(size_bytes)) : CODE_RUN;
+}
+
+/* Class for the counters: 0 for 16 KiB. */
+static uint8_t large_index_of(size_t size_bytes)
+{
+    return size_bytes <= LARGE_SIZE_MIN ? 0 : (uint8_t)(class_of(size_bytes) - SMALL_CLASSES);
+}
+
+static void clear(void *address, size_t size_bytes)
+{
+    if (size_bytes >= PURGE_TO_ZERO_BYTES && os_purge(address, size_bytes)) {
+        return;
+    }
+    memset(address, 0, size_bytes);
+}
+
+static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment, bool *zeroed)
+{
+    size_t in_pages = alignment <= PAGE_BYTES ? 1 : alignment / PAGE_BYTES;
+    struct run_request request = {(unsigned)(size_bytes / PAGE_BYTES), (unsigned)in_pages, false,
+                                  large_index_of(size_bytes)};
+    struct run *run = run_alloc(&arena->pages, request, zeroed);
+    if (run == NULL) {
+        return NULL;
+    }
+    run->region_count = 0;
+    map_set_code(run->first, code_of_run_size(size_bytes));
+    return run->first;
+}
+
+void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool zero)
+{
+    ASSERT(size_bytes % PAGE_BYTES == 0);
+    bool zeroed;
+    void *block;
+    if (fits_a_run(size_bytes, alignment)) {
+        block = run_block(arena, size_bytes, alignment, &zeroed);
+    } else {
+        struct huge *huge = huge_alloc(arena, size_bytes, alignment, &zeroed);
+        block = huge == NULL ? NULL : huge->base;
+    }
+    if (zero && block != NULL && !zeroed) {
+        clear(block, size_bytes);
+    }
+    return block;
+}
+
+static struct run *run_of(const void *block)
+{
+    return chunk_run(map_owner(block), block);
+}
+
+void large_free(void *block, unsigned code)
+{
+    if (code == CODE_HUGE) {
+        huge_free(map_owner(block));
+        return;
+    }
+    struct run *run = run_of(block);
+    map_set_code(block, 0);
+    run_free(run, run->page_count);
+}
+
+size_t large_size(const void *block, unsigned code)
+{
+    if (code == CODE_HUGE) {
+        return ((struct huge *)map_owner(block))->size_bytes;
+    }
+    return (size_t)run_of(block)->page_count * PAGE_BYTES;
+}
+
+static bool resize_run(void *block, size_t size_bytes, bool zero)
+{
+    struct run *run = run_of(block);
+    size_t old_bytes = (size_t)run->page_count * PAGE_BYTES;
+    if (!fits_a_run(size_bytes, PAGE_BYTES)) {
+        return false;
+    }
+    unsigned page_count = (unsigned)(size_bytes / PAGE_BYTES);
+    if (size_bytes > old_bytes) {
+        if (!run_grow(run, page_count, large_index_of(size_bytes))) {
+            return false;
+        }
+        if (zero) {
+            memset((char *)block + old_bytes, 0, size_bytes - old_bytes);
+        }
+    } else if (size_bytes < old_bytes) {
+        run_shrink(run, page_count, large_index_of(size_bytes));
+    }
+    map_set_code(block, code_of_run_size(size_bytes));
+    return true;
+}
+
+/* Clears what a grown mapping holds of its former lives. */
+static void clear_stale(const struct huge *huge, size_t old_bytes)
+{
+    size_t stale_end = huge->touched_bytes < huge->size_bytes ? huge->touched_bytes
+                                                              : huge->size_bytes;
+    if (stale_end > old_bytes) {
+        memset(huge->base + old_bytes, 0, stale_end - old_bytes);
+    }
+}
+
+static bool resize_huge(struct huge *huge, size_t size_bytes, bool zero)
+{
+    size_t old_bytes = huge->size_bytes;
+    if (!huge_resize_in_place(huge, size_bytes)) {
+        return false;
+    }
+    if (zero && size_bytes > old_bytes) {
+        clear_stale(huge, old_bytes);
+    }
+    return true;
+}
+
+bool large_resize(void *block, unsigned code, size_t size_bytes, bool zero)
+{
+    ASSERT(size_bytes >= LARGE_SIZE_MIN && size_bytes % PAGE_BYTES == 0);
+    if (code != CODE_HUGE) {
+        return resize_run(block, size_bytes, zero);
+    }
+    return resize_huge(map_owner(block), size_bytes, zero);
+}
+
+void *large_move(void *block, unsigned code, size_t size_bytes, size_t alignment, bool zero)
+{
+    if (code != CODE_HUGE) {
+        return NULL;
+    }
+    struct huge *huge = map_owner(block);
+    size_t old_bytes = huge->size_bytes;
+    if (size_bytes < old_bytes || !huge_grow(huge, size_bytes, alignment)) {
+        return NULL;
+    }
+    if (zero) {
+        clear_stale(huge, old_bytes);
+    }
+    return huge->base;
+}
+
+struct arena *large_arena(const void *block, unsigned code)
+{
+    if (code == CODE_HUGE) {
+        return ((struct huge *)map_owner(block))->arena;
+    }
+    return arena_of_run(run_of(block));
+}

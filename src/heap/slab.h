@@ -1,0 +1,46 @@
+/* slab.h: a run of pages cut into regions of one size class.
+ *
+ *     base of the run                                            end
+ *      | gap | region 0 | region 1 | ... | region n-1 | gap |
+ *              ^ first, a multiple of the class size
+ *              |<- may have been used ->|<- fresh: never used, untouched, zero when the run was ->|
+ *
+ * Regions that were freed are ones in free_bits; those from `fresh` on were never handed out, so that a
+ * large slab costs only the memory that its used part touches. The lowest free region is handed out
+ * first: live blocks gather and slabs empty sooner.
+ *
+ * Nothing of this lies in the slab: a write past a block cannot reach it.
+ *
+ * Invariants: free_count = ones in free_bits + (region_count - fresh); no bit at or above fresh is set.
+ * Guarded by the lock of the bin that the slab belongs to.
+ */
+#ifndef HEAP_SLAB_H
+#define HEAP_SLAB_H
+
+#include "heap/class.h"
+#include "pages/page_heap.h"
+
+/* Pages of a slab of a class; class_index < SMALL_CLASSES. */
+unsigned slab_page_count(uint8_t class_index);
+/* Regions that a slab of the class has at least. */
+unsigned slab_region_count(uint8_t class_index);
+
+/* A slab of the class with all regions free. NULL when memory is refused. */
+MUST_USE struct run *slab_new(struct page_heap *heap, uint8_t class_index);
+
+/* Gives back the pages of a slab whose regions are all free. */
+void slab_delete(struct run *slab);
+
+/* Takes up to `wanted` regions, in rising address order, the lowest first. Result: how many. */
+unsigned slab_take(struct run *slab, void **regions, unsigned wanted);
+
+/* Puts a region back. Aborts with one line when the pointer is not the start of a region that is out:
+ * a double free, or a pointer into the middle of a block. */
+void slab_put(struct run *slab, const void *region);
+
+/* True when a region starts at the pointer. Takes no lock: reads what is immutable only. */
+bool slab_has_region(const struct run *slab, const void *region);
+
+bool slab_is_valid(const struct run *slab);
+
+#endif

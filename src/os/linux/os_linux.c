@@ -1,0 +1,179 @@
+/* os_linux.c: os.h on Linux, over libc's thin wrappers (so that a test can interpose them).
+ *
+ * Nothing here allocates or calls stdio. After start-up only mmap, munmap, mremap, madvise, futex
+ * and clock_gettime are used, so that the library works inside seccomp sandboxes.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum { OS_PAGE_DEFAULT = 4096, NS_PER_SECOND = 1000000000 };
+
+size_t os_page_bytes = OS_PAGE_DEFAULT;
+
+void os_start(void)
+{
+    unsigned long page_bytes = getauxval(AT_PAGESZ);
+    if (page_bytes != 0) {
+        os_page_bytes = page_bytes;
+    }
+}
+
+void *os_map(void *hint, size_t size_bytes)
+{
+    ASSERT(size_bytes % os_page_bytes == 0);
+    void *address = mmap(hint, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                         -1, 0);
+    return address == MAP_FAILED ? NULL : address;
+}
+
+/* Gives back a piece that was mapped a moment ago. Such a call fails only when it would split a
+ * mapping above the kernel's limit; then the address space stays reserved and untouched. */
+static void trim(char *address, size_t size_bytes)
+{
+    if (size_bytes > 0 && munmap(address, size_bytes) != 0) {
+        return;
+    }
+}
+
+void *os_map_aligned(size_t size_bytes, size_t alignment)
+{
+    char *address = os_map(NULL, size_bytes);
+    if (address == NULL || (uintptr_t)address % alignment == 0) {
+        return address;
+    }
+    /* Not aligned by luck (kernels from 6.7 on align large mappings): map more, cut both ends. */
+    if (munmap(address, size_bytes) != 0 || size_bytes + alignment < size_bytes) {
+        return NULL;
+    }
+    address = os_map(NULL, size_bytes + alignment - os_page_bytes);
+    if (address == NULL) {
+        return NULL;
+    }
+    size_t head = (0 - (uintptr_t)address) & (alignment - 1);
+    trim(address, head);
+    trim(address + head + size_bytes, alignment - os_page_bytes - head);
+    return address + head;
+}
+
+bool os_unmap(void *address, size_t size_bytes)
+{
+    return munmap(address, size_bytes) == 0;
+}
+
+bool os_purge(void *address, size_t size_bytes)
+{
+    return madvise(address, size_bytes, MADV_DONTNEED) == 0;
+}
+
+bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes)
+{
+    return mremap(address, old_bytes, new_bytes, 0) != MAP_FAILED;
+}
+
+bool os_move(void *address, size_t old_bytes, void *target, size_t new_bytes)
+{
+    return mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target) !=
+           MAP_FAILED;
+}
+
+void os_populate(void *address, size_t size_bytes)
+{
+    (void)madvise(address, size_bytes, MADV_POPULATE_WRITE);
+}
+
+void os_want_huge_pages(void *address, size_t size_bytes)
+{
+    (void)madvise(address, size_bytes, MADV_HUGEPAGE);
+}
+
+void os_refuse_huge_pages(void *address, size_t size_bytes)
+{
+    (void)madvise(address, size_bytes, MADV_NOHUGEPAGE);
+}
+
+static uint64_t read_clock(clockid_t clock)
+{
+    struct timespec now;
+    if (NEVER(clock_gettime(clock, &now) != 0)) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
+uint64_t os_time_coarse_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+uint64_t os_time_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+unsigned os_cpu_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+        /* More CPUs than the set holds: the kernel has at least that many. */
+        return CPU_SETSIZE;
+    }
+    int count = CPU_COUNT(&set);
+    return count < 1 ? 1 : (unsigned)count;
+}
+
+unsigned os_cpu_current(void)
+{
+    int cpu = sched_getcpu();
+    return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
+const char *os_environment(const char *name)
+{
+    return secure_getenv(name);
+}
+
+bool os_link_text(const char *path, char *buffer, size_t size_bytes)
+{
+    ssize_t length = readlink(path, buffer, size_bytes - 1);
+    if (length < 0) {
+        return false;
+    }
+    buffer[length] = '\0';
+    return true;
+}
+
+void os_wait(uint32_t *word, uint32_t expected)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+
+void os_wait_for(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+    struct timespec limit = {(time_t)(timeout_ns / NS_PER_SECOND),
+                             (long)(timeout_ns % NS_PER_SECOND)};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &limit, NULL, 0);
+}
+
+void os_wake(uint32_t *word, unsigned waiters)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, NULL, NULL, 0);
+}
+
+uintptr_t os_thread_self(void)
+{
+    return (uintptr_t)pthread_self();
+}

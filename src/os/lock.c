@@ -1,0 +1,157 @@
+/* lock.c: the contended half of the mutex. See lock.h.
+ *
+ * The protocol of the three values 0, 1, 2 is that of Ulrich Drepper, "Futexes Are Tricky" (2011),
+ * mutex 2. A waiter first spins: critical sections here are some hundred instructions, shorter than
+ * a sleep and a wake-up.
+ */
+#include "os/lock.h"
+
+#include "base/print.h"
+#include "os/os.h"
+
+/* Loads while spinning; jemalloc's mutex_max_spin has the same order of magnitude. */
+enum { SPIN_COUNT = 200 };
+
+/* 0, or the thread that is inside fork. Written by that thread; relaxed: the value matters only to
+ * the thread that it names, which wrote it. */
+static _Atomic uintptr_t forking_thread;
+
+#if DG_DEBUG
+static __thread unsigned held_ranks __attribute__((tls_model("initial-exec")));
+#else
+static unsigned held_ranks;
+#endif
+
+void lock_init(struct lock *lock, enum lock_rank rank)
+{
+    *lock = (struct lock){.rank = (uint32_t)rank};
+}
+
+/* Locks of one rank may nest only while forking, when all are taken in the order of the arenas. */
+void lock_rank_taken(enum lock_rank rank)
+{
+    if (!config_debug || atomic_load_explicit(&forking_thread, memory_order_relaxed) != 0) {
+        return;
+    }
+    if ((held_ranks >> rank) != 0) {
+        message_and_abort("lock order: rank %d taken while 0x%x is held", (int)rank, held_ranks);
+    }
+    held_ranks |= 1u << rank;
+}
+
+void lock_rank_left(enum lock_rank rank)
+{
+    if (config_debug) {
+        held_ranks &= ~(1u << rank);
+    }
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static bool held_by_own_fork(uint32_t word)
+{
+    return word >= LOCK_FORKING &&
+           atomic_load_explicit(&forking_thread, memory_order_relaxed) == os_thread_self();
+}
+
+static bool spin(struct lock *lock)
+{
+    for (unsigned i = 0; i < SPIN_COUNT; i++) {
+        relax();
+        uint32_t expected = LOCK_FREE;
+        if (atomic_load_explicit(&lock->word, memory_order_relaxed) == LOCK_FREE &&
+            atomic_compare_exchange_strong_explicit(&lock->word, &expected, LOCK_HELD,
+                                                    memory_order_acquire,
+                                                    memory_order_relaxed)) {
+            lock->spin_count++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The value that tells the holder that somebody sleeps. */
+static uint32_t with_sleeper(uint32_t word)
+{
+    return word >= LOCK_FORKING ? LOCK_FORKING_CONTENDED : LOCK_CONTENDED;
+}
+
+/* Takes the lock as contended: whoever slept once cannot know that nobody else sleeps. */
+static void sleep_until_free(struct lock *lock)
+{
+    for (;;) {
+        uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        uint32_t wanted = with_sleeper(word);
+        if (!atomic_compare_exchange_weak_explicit(&lock->word, &word, wanted,
+                                                   memory_order_acquire,
+                                                   memory_order_relaxed)) {
+            continue;
+        }
+        if (word == LOCK_FREE) {
+            return;
+        }
+        os_wait((uint32_t *)&lock->word, wanted);
+    }
+}
+
+void lock_acquire_slow(struct lock *lock)
+{
+    if (held_by_own_fork(atomic_load_explicit(&lock->word, memory_order_relaxed))) {
+        return;
+    }
+    if (!spin(lock)) {
+        sleep_until_free(lock);
+    }
+    lock->acquire_count++;
+    lock->wait_count++;
+    if (config_debug) {
+        lock_rank_taken((enum lock_rank)lock->rank);
+    }
+}
+
+void lock_release_slow(struct lock *lock)
+{
+    if (held_by_own_fork(atomic_load_explicit(&lock->word, memory_order_relaxed))) {
+        return;
+    }
+    uint32_t word = atomic_exchange_explicit(&lock->word, LOCK_FREE, memory_order_release);
+    CHECK(word == LOCK_HELD || word == LOCK_CONTENDED);
+    if (word == LOCK_CONTENDED) {
+        os_wake((uint32_t *)&lock->word, 1);
+    }
+}
+
+void lock_fork_begins(void)
+{
+    atomic_store_explicit(&forking_thread, os_thread_self(), memory_order_relaxed);
+}
+
+void lock_fork_ends(void)
+{
+    atomic_store_explicit(&forking_thread, 0, memory_order_relaxed);
+}
+
+void lock_hold_for_fork(struct lock *lock)
+{
+    lock_acquire(lock);
+    uint32_t word = atomic_exchange_explicit(&lock->word, LOCK_FORKING, memory_order_relaxed);
+    if (word == LOCK_CONTENDED) {
+        /* Sleepers wait for another value: let them see this one. */
+        os_wake((uint32_t *)&lock->word, INT32_MAX);
+    }
+}
+
+void lock_release_after_fork(struct lock *lock)
+{
+    uint32_t word = atomic_exchange_explicit(&lock->word, LOCK_FREE, memory_order_release);
+    if (word == LOCK_FORKING_CONTENDED) {
+        os_wake((uint32_t *)&lock->word, INT32_MAX);
+    }
+}

@@ -1,0 +1,118 @@
+/* lock.h: a 4-byte futex mutex with a rank, counters, and fork in any state.
+ *
+ *     word   0 free   1 held   2 held, somebody may sleep
+ *            3 held by fork    4 held by fork, somebody may sleep
+ *
+ * Ranks order the locks: a thread takes locks in falling rank only, which debug builds assert. While
+ * the process has one thread the word is changed by plain stores: the lock then only marks itself.
+ *
+ * Fork: the forking thread takes every lock with lock_hold_for_fork(). Until it lets them go it owns
+ * them all, so its own acquire and release calls pass through (handlers of other libraries may
+ * allocate between ours and the fork); all other threads wait.
+ *
+ * Invariants: word is one of the five values; the counters change only under the lock.
+ */
+#ifndef OS_LOCK_H
+#define OS_LOCK_H
+
+#include "base/check.h"
+
+#include <stdatomic.h>
+
+/* From the outermost lock to the innermost: a thread that holds a rank takes only higher ones. */
+enum lock_rank {
+    LOCK_START,    /* start of the process */
+    LOCK_CONTROL,  /* mallctl state */
+    LOCK_THREADS,  /* list of thread caches */
+    LOCK_ARENAS,   /* table of arenas */
+    LOCK_BIN,      /* one size class of one arena */
+    LOCK_PAGES,    /* page heap of one arena */
+    LOCK_HUGE,     /* huge mappings */
+    LOCK_POOL,     /* spare chunks */
+    LOCK_MAP,      /* address map */
+    LOCK_META,     /* the allocator's own memory */
+    LOCK_RANK_COUNT,
+};
+
+struct lock {
+    _Atomic uint32_t word;    /* any thread; acquire on taking, release on letting go */
+    uint32_t rank;            /* immutable after lock_init() */
+    uint64_t acquire_count;   /* under the lock */
+    uint64_t wait_count;      /* under the lock: acquisitions that found it held */
+    uint64_t spin_count;      /* under the lock: waits that ended before sleeping */
+};
+
+enum { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED, LOCK_FORKING, LOCK_FORKING_CONTENDED };
+
+/* Not zero while the process has never had a second thread; libc keeps it. */
+extern char __libc_single_threaded __attribute__((weak));
+
+static inline bool process_has_one_thread(void)
+{
+    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+}
+
+void lock_init(struct lock *lock, enum lock_rank rank);
+void lock_acquire_slow(struct lock *lock);
+void lock_release_slow(struct lock *lock);
+
+/* Debug builds: the ranks that this thread holds. No-ops in release builds. */
+void lock_rank_taken(enum lock_rank rank);
+void lock_rank_left(enum lock_rank rank);
+
+/* True when the lock could be taken at once. */
+static inline bool lock_try(struct lock *lock)
+{
+    uint32_t expected = LOCK_FREE;
+    if (process_has_one_thread()) {
+        if (atomic_load_explicit(&lock->word, memory_order_relaxed) != LOCK_FREE) {
+            return false;
+        }
+        atomic_store_explicit(&lock->word, LOCK_HELD, memory_order_relaxed);
+    } else if (!atomic_compare_exchange_strong_explicit(&lock->word, &expected, LOCK_HELD,
+                                                        memory_order_acquire,
+                                                        memory_order_relaxed)) {
+        return false;
+    }
+    lock->acquire_count++;
+    if (config_debug) {
+        lock_rank_taken((enum lock_rank)lock->rank);
+    }
+    return true;
+}
+
+static inline void lock_acquire(struct lock *lock)
+{
+    if (UNLIKELY(!lock_try(lock))) {
+        lock_acquire_slow(lock);
+    }
+}
+
+static inline void lock_release(struct lock *lock)
+{
+    uint32_t expected = LOCK_HELD;
+    if (config_debug) {
+        lock_rank_left((enum lock_rank)lock->rank);
+    }
+    if (process_has_one_thread()) {
+        if (LIKELY(atomic_load_explicit(&lock->word, memory_order_relaxed) == LOCK_HELD)) {
+            atomic_store_explicit(&lock->word, LOCK_FREE, memory_order_relaxed);
+            return;
+        }
+    } else if (LIKELY(atomic_compare_exchange_strong_explicit(
+                   &lock->word, &expected, LOCK_FREE, memory_order_release,
+                   memory_order_relaxed))) {
+        return;
+    }
+    lock_release_slow(lock);
+}
+
+/* Fork: takes the lock and marks it as the forking thread's; lets it go in the parent; makes it new
+ * in the child, where no other thread exists. */
+void lock_hold_for_fork(struct lock *lock);
+void lock_release_after_fork(struct lock *lock);
+/* The thread that is inside fork, from the first lock that it holds to the last that it lets go. */
+void lock_fork_begins(void);
+void lock_fork_ends(void);
+
+#endif

@@ -1,0 +1,67 @@
+/* os.h: what the allocator asks of the operating system. The only floor that calls it.
+ *
+ * Memory comes in OS pages (4, 16 or 64 KiB, found at run time); sizes and addresses here are
+ * multiples of os_page_bytes unless said otherwise. Every function that can fail says so by its
+ * result and leaves everything as it was. errno is not preserved: callers above save it.
+ *
+ * All functions are safe in any thread once os_start() has returned.
+ */
+#ifndef OS_OS_H
+#define OS_OS_H
+
+#include "base/check.h"
+
+/* The kernel's page size in bytes. Immutable after os_start(). */
+extern size_t os_page_bytes;
+
+/* Reads the page size. Idempotent; called once before anything else here. */
+void os_start(void);
+
+/* Fresh zeroed memory of size_bytes, readable and writable, near `hint` when that is free (NULL:
+ * anywhere). NULL when the kernel refuses. */
+MUST_USE void *os_map(void *hint, size_t size_bytes);
+
+/* The same at a multiple of alignment, a power of two and a multiple of the OS page. */
+MUST_USE void *os_map_aligned(size_t size_bytes, size_t alignment);
+
+/* Returns address space. False when the kernel refuses (too many mappings): the range is then
+ * still mapped, and its content is unspecified. */
+MUST_USE bool os_unmap(void *address, size_t size_bytes);
+
+/* Drops the content of pages: they cost no memory and read as zero. False when refused. */
+MUST_USE bool os_purge(void *address, size_t size_bytes);
+
+/* Resizes a whole mapping in place (no new address given) or moves its pages to `target`, a mapped
+ * range that is replaced. Bytes are not copied. False, and nothing changed, when refused. */
+MUST_USE bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes);
+MUST_USE bool os_move(void *address, size_t old_bytes, void *target, size_t new_bytes);
+
+/* Hints: faults pages in (Linux 5.14), and asks for or refuses huge pages. A refusal is harmless. */
+void os_populate(void *address, size_t size_bytes);
+void os_want_huge_pages(void *address, size_t size_bytes);
+void os_refuse_huge_pages(void *address, size_t size_bytes);
+
+/* A monotonic clock in nanoseconds, as coarse as the scheduler's tick (1 to 10 ms) and cheap. */
+uint64_t os_time_coarse_ns(void);
+/* The same, precise. */
+uint64_t os_time_ns(void);
+
+/* Number of CPUs that this process may run on, >= 1, and the one it runs on now. */
+unsigned os_cpu_count(void);
+unsigned os_cpu_current(void);
+
+/* The value of an environment variable, or NULL; NULL in set-user-id programs. */
+const char *os_environment(const char *name);
+/* The target text of a symbolic link into buffer (terminated, cut). False when there is none. */
+MUST_USE bool os_link_text(const char *path, char *buffer, size_t size_bytes);
+
+/* Sleeps until *word != expected or somebody wakes it; spurious returns happen. */
+void os_wait(uint32_t *word, uint32_t expected);
+/* The same with a time limit in nanoseconds. */
+void os_wait_for(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void os_wake(uint32_t *word, unsigned waiters);
+
+/* A value that differs between live threads, never 0. */
+uintptr_t os_thread_self(void);
+
+#endif

@@ -1,0 +1,281 @@
+/* chunk.c: bitmaps of pages, run descriptors, and the pool of spare chunks. See chunk.h.
+ *
+ * There is no coalescing and no tree: a freed run is cleared bits, and neighbours merge by being
+ * adjacent zeros.
+ */
+#include "pages/chunk.h"
+
+#include "base/bits.h"
+#include "os/os.h"
+#include "pages/meta.h"
+
+#include <string.h>
+
+enum {
+    /* Mappings grow with the pool, an eighth at a time, so that a large process makes few calls. */
+    GROWTH_DIVISOR = 8,
+    GROWTH_CHUNKS_MAX = 16,
+};
+
+static struct {
+    struct lock lock;
+    struct chunk *spare;     /* under the lock: chunks without content */
+    char *raw;               /* under the lock: mapped address space that has no descriptors yet */
+    size_t raw_chunks;       /* under the lock */
+    size_t spare_bytes;      /* under the lock */
+    size_t mapped_bytes;     /* under the lock */
+} pool;
+
+static_assert(sizeof(struct run) == 128, "two cache lines a run");
+static_assert(CHUNK_PAGES <= UINT16_MAX, "page numbers and slots are 16 bits wide");
+
+void chunk_pool_start(void)
+{
+    lock_init(&pool.lock, LOCK_POOL);
+}
+
+/* Empties a descriptor: the pages first..first+count-1 are unused and clean, others out of bounds. */
+static void chunk_reset(struct chunk *chunk, unsigned first, unsigned count)
+{
+    bits_set_range(chunk->used, 0, CHUNK_PAGES);
+    bits_clear_range(chunk->used, first, count);
+    memset(chunk->dirty, 0, sizeof chunk->dirty);
+    chunk->free_pages = (uint16_t)count;
+    chunk->valid_pages = (uint16_t)count;
+    chunk->longest_free = (uint16_t)count;
+    chunk->first_free = (uint16_t)first;
+}
+
+static struct chunk *new_descriptor(char *unit_base, unsigned first, unsigned count)
+{
+    struct chunk *chunk = meta_alloc(sizeof *chunk, _Alignof(struct chunk));
+    if (chunk != NULL) {
+        meta_note_untouched(sizeof chunk->run);
+        chunk->base = unit_base;
+        chunk_reset(chunk, first, count);
+        map_set_owner(unit_base, chunk);
+    }
+    return chunk;
+}
+
+/* Maps address space for some whole chunks. Pool lock held. */
+static bool map_raw(void)
+{
+    size_t count = pool.mapped_bytes / CHUNK_BYTES / GROWTH_DIVISOR;
+    count = count < 1 ? 1 : count > GROWTH_CHUNKS_MAX ? GROWTH_CHUNKS_MAX : count;
+    for (; count > 0; count /= 2) {
+        char *base = os_map_aligned(count * CHUNK_BYTES, CHUNK_BYTES);
+        if (base == NULL) {
+            continue;
+        }
+        if (!map_cover(base, count * CHUNK_BYTES)) {
+            (void)!os_unmap(base, count * CHUNK_BYTES);
+            return false;
+        }
+        pool.raw = base;
+        pool.raw_chunks = count;
+        pool.mapped_bytes += count * CHUNK_BYTES;
+        return true;
+    }
+    return false;
+}
+
+/* A piece of a chunk, for when 2 MiB are refused: a tight limit on address space. The unit must be
+ * nobody's: one unit has one owner. Pool lock held. */
+static struct chunk *map_partial(void)
+{
+    for (size_t size = CHUNK_BYTES / 2; size >= CHUNK_PIECE_BYTES; size /= 2) {
+        char *piece = os_map(NULL, size);
+        if (piece == NULL) {
+            continue;
+        }
+        char *unit_base = (char *)bits_round_down((uintptr_t)piece, UNIT_BYTES);
+        size_t room = (size_t)(unit_base + UNIT_BYTES - piece);
+        struct chunk *chunk = NULL;
+        size_t bytes = room < size ? room : size;
+        if (map_cover(piece, bytes) && map_owner(unit_base) == NULL) {
+            chunk = new_descriptor(unit_base, (unsigned)((size_t)(piece - unit_base) / PAGE_BYTES),
+                                   (unsigned)(bytes / PAGE_BYTES));
+        }
+        if (chunk != NULL) {
+            pool.mapped_bytes += bytes;
+            return chunk;
+        }
+        if (!os_unmap(piece, size)) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static struct chunk *take_locked(void)
+{
+    struct chunk *chunk = pool.spare;
+    if (chunk != NULL) {
+        pool.spare = chunk->next;
+        pool.spare_bytes -= (size_t)chunk->valid_pages * PAGE_BYTES;
+        return chunk;
+    }
+    if (pool.raw_chunks == 0 && !map_raw()) {
+        return map_partial();
+    }
+    chunk = new_descriptor(pool.raw, 0, CHUNK_PAGES);
+    if (chunk != NULL) {
+        pool.raw += CHUNK_BYTES;
+        pool.raw_chunks--;
+    }
+    return chunk;
+}
+
+struct chunk *chunk_take(struct page_heap *heap)
+{
+    lock_acquire(&pool.lock);
+    struct chunk *chunk = take_locked();
+    lock_release(&pool.lock);
+    if (chunk != NULL) {
+        ASSERT_SLOW(chunk_is_valid(chunk));
+        chunk->heap = heap;
+        chunk->previous = NULL;
+        chunk->next = NULL;
+    }
+    return chunk;
+}
+
+void chunk_give_back(struct chunk *chunk)
+{
+    ASSERT(chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0);
+    ASSERT(!chunk->in_dirty_list);
+    ASSERT_SLOW(chunk_is_valid(chunk));
+    chunk->heap = NULL;
+    chunk->previous = NULL;
+    lock_acquire(&pool.lock);
+    chunk->next = pool.spare;
+    pool.spare = chunk;
+    pool.spare_bytes += (size_t)chunk->valid_pages * PAGE_BYTES;
+    lock_release(&pool.lock);
+}
+
+unsigned chunk_find(struct chunk *chunk, unsigned page_count, unsigned alignment)
+{
+    unsigned longest = 0;
+    unsigned at = bits_next_zero(chunk->used, chunk->first_free, CHUNK_PAGES);
+    chunk->first_free = (uint16_t)(at < CHUNK_PAGES ? at : CHUNK_PAGES - 1);
+    while (at < CHUNK_PAGES) {
+        unsigned end = bits_next_one(chunk->used, at, CHUNK_PAGES);
+        unsigned aligned = (unsigned)bits_round_up(at, alignment);
+        if (aligned + page_count <= end) {
+            return aligned;
+        }
+        longest = end - at > longest ? end - at : longest;
+        at = bits_next_zero(chunk->used, end, CHUNK_PAGES);
+    }
+    chunk->longest_free = (uint16_t)longest;
+    return CHUNK_PAGES;
+}
+
+void chunk_use(struct chunk *chunk, unsigned page, unsigned page_count)
+{
+    ASSERT(page + page_count <= CHUNK_PAGES);
+    ASSERT(bits_count_range(chunk->used, page, page_count) == 0);
+    bits_set_range(chunk->used, page, page_count);
+    if (chunk->dirty_pages > 0) {
+        unsigned dirty = bits_count_range(chunk->dirty, page, page_count);
+        chunk->dirty_pages = (uint16_t)(chunk->dirty_pages - dirty);
+    }
+    chunk->free_pages = (uint16_t)(chunk->free_pages - page_count);
+    if (page == chunk->first_free && page + page_count < CHUNK_PAGES) {
+        chunk->first_free = (uint16_t)(page + page_count);
+    }
+    if (chunk->longest_free > chunk->free_pages) {
+        chunk->longest_free = chunk->free_pages;
+    }
+}
+
+unsigned chunk_unuse(struct chunk *chunk, unsigned page, unsigned page_count, unsigned touched)
+{
+    ASSERT(touched <= page_count);
+    ASSERT(bits_count_range(chunk->used, page, page_count) == page_count);
+    bits_clear_range(chunk->used, page, page_count);
+    bits_set_range(chunk->dirty, page, touched);
+    unsigned dirty = touched;
+    if (touched < page_count) {
+        dirty += bits_count_range(chunk->dirty, page + touched, page_count - touched);
+    }
+    chunk->dirty_pages = (uint16_t)(chunk->dirty_pages + dirty);
+    chunk->free_pages = (uint16_t)(chunk->free_pages + page_count);
+    if (page < chunk->first_free) {
+        chunk->first_free = (uint16_t)page;
+    }
+    unsigned start = bits_zeros_before(chunk->used, page);
+    unsigned end = bits_next_one(chunk->used, page + page_count, CHUNK_PAGES);
+    if (end - start > chunk->longest_free) {
+        chunk->longest_free = (uint16_t)(end - start);
+    }
+    return end - start;
+}
+
+struct run *chunk_run_new(struct chunk *chunk, unsigned page, unsigned page_count, bool every_page)
+{
+    unsigned slot;
+    if (chunk->run_slot_free != 0) {
+        slot = chunk->run_slot_free - 1u;
+        chunk->run_slot_free = chunk->run[slot].region_count;
+    } else {
+        slot = chunk->run_slots_used++;
+        meta_note_untouched(-(ptrdiff_t)sizeof(struct run));
+    }
+    ASSERT(slot < CHUNK_PAGES);
+    struct run *run = &chunk->run[slot];
+    run->slot = slot;
+    run->chunk = chunk;
+    run->first = chunk_page_address(chunk, page);
+    run->page = (uint16_t)page;
+    run->page_count = (uint16_t)page_count;
+    unsigned mapped = every_page ? page_count : 1;
+    for (unsigned i = 0; i < mapped; i++) {
+        chunk->run_of[page + i] = (uint16_t)(slot + 1);
+    }
+    return run;
+}
+
+void chunk_run_delete(struct run *run)
+{
+    struct chunk *chunk = run->chunk;
+    run->region_count = chunk->run_slot_free;
+    chunk->run_slot_free = (uint16_t)(run->slot + 1);
+}
+
+bool chunk_is_valid(const struct chunk *chunk)
+{
+    unsigned unused = 0;
+    unsigned dirty = 0;
+    for (unsigned i = 0; i < CHUNK_WORDS; i++) {
+        unused += bits_count(~chunk->used[i]);
+        dirty += bits_count(chunk->dirty[i] & ~chunk->used[i]);
+    }
+    unsigned lowest = bits_next_zero(chunk->used, 0, CHUNK_PAGES);
+    for (unsigned at = lowest; at < CHUNK_PAGES;) {
+        unsigned end = bits_next_one(chunk->used, at, CHUNK_PAGES);
+        if (end - at > chunk->longest_free) {
+            return false;
+        }
+        at = bits_next_zero(chunk->used, end, CHUNK_PAGES);
+    }
+    return unused == chunk->free_pages && dirty == chunk->dirty_pages &&
+           (lowest == CHUNK_PAGES || lowest >= chunk->first_free) &&
+           map_owner(chunk->base) == chunk;
+}
+
+struct chunk_pool_statistics chunk_pool_statistics(void)
+{
+    lock_acquire(&pool.lock);
+    struct chunk_pool_statistics result = {pool.spare_bytes + pool.raw_chunks * CHUNK_BYTES,
+                                           pool.mapped_bytes};
+    lock_release(&pool.lock);
+    return result;
+}
+
+struct lock *chunk_pool_lock(void)
+{
+    return &pool.lock;
+}

@@ -1,0 +1,125 @@
+/* chunk.h: 2 MiB of address space, cut into runs of pages; and the process's pool of spare chunks.
+ *
+ *     used    1: the page belongs to a run (or lies outside a partial chunk)
+ *     dirty   1: the page may hold other bytes than zero, and memory is spent on it
+ *
+ *     used dirty
+ *      0    0     clean: reads as zero, costs nothing
+ *      0    1     unused dirty: purging makes it clean
+ *      1    any   in a run; the bit says what the page was when it came, or worse
+ *
+ * The descriptor of a chunk lies in the allocator's own memory, with the descriptors of its runs behind
+ * it: what a program writes past a block cannot reach them. run_of leads from a page to its run.
+ *
+ * Invariants: free_pages is the number of zeros in `used`; dirty_pages that of pages unused and dirty;
+ * no stretch of unused pages is longer than longest_free (an upper bound: allocation may leave it
+ * stale, a failed search makes it exact); no unused page lies below first_free.
+ *
+ * Guarded by the lock of the page heap that owns the chunk, or of the pool while it is spare.
+ */
+#ifndef PAGES_CHUNK_H
+#define PAGES_CHUNK_H
+
+#include "pages/map.h"
+
+enum {
+    CHUNK_BYTES = UNIT_BYTES,
+    CHUNK_PAGES = UNIT_PAGES,
+    CHUNK_WORDS = CHUNK_PAGES / 64,
+    /* The least piece of a chunk when 2 MiB are refused; a multiple of every OS page. */
+    CHUNK_PIECE_BYTES = 64 * 1024,
+    RUN_REGIONS_MAX = 512,
+};
+
+struct chunk;
+struct page_heap;
+
+/* A run: adjacent pages with one use, a slab of small regions or one large block. */
+struct run {
+    /* Slab: 1 = the region was freed. Under the bin's lock. */
+    _Alignas(64) uint64_t free_bits[RUN_REGIONS_MAX / 64];
+    /* Address of region 0, or of the block. Immutable while the run lives, like the next three. */
+    char *first;
+    struct chunk *chunk;
+    uint16_t page;
+    uint16_t page_count;     /* a large block may grow and shrink: under the page heap's lock */
+    uint16_t region_count;   /* slab */
+    uint16_t free_count;     /* slab, under the bin's lock: regions not handed out, fresh included */
+    uint16_t fresh;          /* slab, under the bin's lock: regions from this one on were never used */
+    uint8_t class_index;     /* slab: immutable */
+    uint8_t large_index;     /* large block: its class for the counters; page heap's lock */
+    uint8_t list_index;      /* slab, under the bin's lock: which list of the bin holds it */
+    uint32_t slot;           /* its index in the chunk's run array */
+    struct run *previous;    /* slab, under the bin's lock */
+    struct run *next;
+};
+
+struct chunk {
+    struct chunk *previous;      /* list of equal longest_free, or of the pool */
+    struct chunk *next;
+    struct chunk *dirty_previous; /* chunks with dirty pages, oldest first */
+    struct chunk *dirty_next;
+    struct page_heap *heap;      /* NULL while spare; readers without lock hold a block of it */
+    char *base;
+    uint64_t used[CHUNK_WORDS];
+    uint64_t dirty[CHUNK_WORDS];
+    uint16_t free_pages;
+    uint16_t dirty_pages;
+    uint16_t valid_pages;        /* 512 unless partial */
+    uint16_t longest_free;
+    uint16_t first_free;
+    uint16_t run_slots_used;     /* slots of run[] that were ever used */
+    uint16_t run_slot_free;      /* first of the list of free slots, plus 1; linked by region_count */
+    bool in_dirty_list;
+    bool wants_huge_page;
+    uint16_t run_of[CHUNK_PAGES]; /* slot plus 1 */
+    struct run run[CHUNK_PAGES];
+};
+
+void chunk_pool_start(void);
+
+/* A chunk without runs or dirty pages, for heap: spare, or freshly mapped, perhaps a partial one.
+ * NULL when memory is refused. */
+MUST_USE struct chunk *chunk_take(struct page_heap *heap);
+
+/* Puts a chunk without runs or dirty pages among the spare ones. */
+void chunk_give_back(struct chunk *chunk);
+
+/* First page of a stretch of page_count unused pages whose page number is a multiple of alignment
+ * (a power of two), or CHUNK_PAGES when there is none; then longest_free is exact. */
+unsigned chunk_find(struct chunk *chunk, unsigned page_count, unsigned alignment);
+
+/* Makes pages used, or unused again; they are unused, or used. `touched` of them, from the first on,
+ * become dirty. Length of the unused stretch that results. */
+void chunk_use(struct chunk *chunk, unsigned page, unsigned page_count);
+unsigned chunk_unuse(struct chunk *chunk, unsigned page, unsigned page_count, unsigned touched);
+
+/* A descriptor for a run of the pages, which are used; every_page: run_of leads from each page to it,
+ * else from the first only. */
+struct run *chunk_run_new(struct chunk *chunk, unsigned page, unsigned page_count, bool every_page);
+void chunk_run_delete(struct run *run);
+
+/* The run of an address inside a slab, or at the start of a large block. */
+static inline struct run *chunk_run(struct chunk *chunk, const void *address)
+{
+    unsigned page = ((uint32_t)(uintptr_t)address >> PAGE_LG) % CHUNK_PAGES;
+    ASSERT(chunk->run_of[page] != 0);
+    return &chunk->run[chunk->run_of[page] - 1];
+}
+
+static inline char *chunk_page_address(const struct chunk *chunk, unsigned page)
+{
+    return chunk->base + (size_t)page * PAGE_BYTES;
+}
+
+/* Re-counts everything that the invariants name. */
+bool chunk_is_valid(const struct chunk *chunk);
+
+struct chunk_pool_statistics {
+    size_t spare_bytes;  /* address space kept for reuse, without memory */
+    size_t mapped_bytes; /* address space of all chunks, spare ones included */
+};
+struct chunk_pool_statistics chunk_pool_statistics(void);
+struct lock *chunk_pool_lock(void);
+
+#endif

@@ -1,0 +1,330 @@
+/* huge.c: large mappings, their reuse and their growth. See huge.h. */
+#include "pages/huge.h"
+
+#include "base/bits.h"
+#include "os/os.h"
+#include "pages/meta.h"
+
+enum {
+    CACHE_COUNT_MAX = 64,     /* kept mappings; a search looks at each */
+    WASTE_DIVISOR = 8,        /* a kept mapping serves requests down to 7/8 of its size */
+    GROWTH_DIVISOR = 8,       /* address space beyond what growth needs */
+    TRIM_BYTES = 64 * 1024,   /* a shorter tail is not worth a call */
+};
+
+struct huge_policy huge_policy = {.cache_bytes = 16u << 20, .cache_ms = 10000};
+
+static struct {
+    struct lock lock;
+    struct huge *oldest;            /* under the lock, as all that follows */
+    struct huge *newest;
+    struct huge *free_descriptors;
+    size_t cached_count;
+    struct huge_statistics statistics;
+} huge;
+
+void huge_start(void)
+{
+    lock_init(&huge.lock, LOCK_HUGE);
+}
+
+static void cache_remove(struct huge *entry)
+{
+    *(entry->previous != NULL ? &entry->previous->next : &huge.oldest) = entry->next;
+    *(entry->next != NULL ? &entry->next->previous : &huge.newest) = entry->previous;
+    huge.cached_count--;
+    huge.statistics.cached_bytes -= entry->map_bytes;
+}
+
+static void cache_append(struct huge *entry)
+{
+    entry->previous = huge.newest;
+    entry->next = NULL;
+    *(huge.newest != NULL ? &huge.newest->next : &huge.oldest) = entry;
+    huge.newest = entry;
+    huge.cached_count++;
+    huge.statistics.cached_bytes += entry->map_bytes;
+}
+
+/* The smallest kept mapping that fits without too much waste, out of the cache; or NULL. */
+static struct huge *cache_take(size_t size_bytes, size_t alignment)
+{
+    struct huge *best = NULL;
+    for (struct huge *entry = huge.newest; entry != NULL; entry = entry->previous) {
+        bool fits = entry->map_bytes >= size_bytes &&
+                    entry->map_bytes - entry->map_bytes / WASTE_DIVISOR <= size_bytes &&
+                    (uintptr_t)entry->base % alignment == 0;
+        if (fits && (best == NULL || entry->map_bytes < best->map_bytes)) {
+            best = entry;
+        }
+    }
+    if (best != NULL) {
+        cache_remove(best);
+    }
+    return best;
+}
+
+static struct huge *take_descriptor(void)
+{
+    struct huge *descriptor = huge.free_descriptors;
+    if (descriptor != NULL) {
+        huge.free_descriptors = descriptor->next;
+        return descriptor;
+    }
+    return meta_alloc(sizeof *descriptor, _Alignof(struct huge));
+}
+
+static void drop_descriptor(struct huge *descriptor)
+{
+    descriptor->next = huge.free_descriptors;
+    huge.free_descriptors = descriptor;
+}
+
+/* Unmaps a mapping that nobody uses. When the kernel refuses, its memory at least is given back and the
+ * address space is lost. Lock held. */
+static void unmap(struct huge *entry)
+{
+    if (!os_unmap(entry->base, entry->map_bytes)) {
+        (void)!os_purge(entry->base, entry->map_bytes);
+    }
+    huge.statistics.mapped_bytes -= entry->map_bytes;
+    drop_descriptor(entry);
+}
+
+/* Lock held. */
+static struct huge *map_new(size_t size_bytes, size_t alignment)
+{
+    struct huge *entry = take_descriptor();
+    if (entry == NULL) {
+        return NULL;
+    }
+    size_t map_bytes = bits_round_up(size_bytes, os_page_bytes);
+    char *base = os_map_aligned(map_bytes, alignment);
+    if (base != NULL && !map_cover(base, map_bytes)) {
+        (void)!os_unmap(base, map_bytes);
+        base = NULL;
+    }
+    if (base == NULL) {
+        drop_descriptor(entry);
+        return NULL;
+    }
+    *entry = (struct huge){.base = base, .map_bytes = map_bytes};
+    huge.statistics.mapped_bytes += map_bytes;
+    return entry;
+}
+
+/* Makes the block known to the address map, or unknown. */
+static void publish(struct huge *entry)
+{
+    map_set_owner(entry->base, entry);
+    map_set_code(entry->base, CODE_HUGE);
+}
+
+static void withdraw(struct huge *entry)
+{
+    map_set_code(entry->base, 0);
+    map_set_owner(entry->base, NULL);
+}
+
+struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *zeroed)
+{
+    ASSERT(size_bytes > 0 && size_bytes % PAGE_BYTES == 0);
+    alignment = alignment < UNIT_BYTES ? UNIT_BYTES : alignment;
+    lock_acquire(&huge.lock);
+    struct huge *entry = cache_take(size_bytes, alignment);
+    if (entry == NULL) {
+        entry = map_new(size_bytes, alignment);
+    }
+    if (entry != NULL) {
+        *zeroed = entry->touched_bytes == 0;
+        entry->size_bytes = size_bytes;
+        entry->arena = arena;
+        publish(entry);
+        huge.statistics.live_bytes += size_bytes;
+        huge.statistics.live_count++;
+        huge.statistics.alloc_count++;
+    }
+    lock_release(&huge.lock);
+    return entry;
+}
+
+/* Lock held. */
+static void decay_locked(uint64_t now_ns)
+{
+    uint64_t age_ns = (uint64_t)huge_policy.cache_ms * 1000000u;
+    while (huge.oldest != NULL && huge_policy.cache_ms >= 0 &&
+           now_ns - huge.oldest->freed_at_ns >= age_ns) {
+        struct huge *entry = huge.oldest;
+        cache_remove(entry);
+        unmap(entry);
+    }
+}
+
+/* Makes room for one more entry of map_bytes; false when it is too large to be kept. Lock held. */
+static bool make_room(size_t map_bytes)
+{
+    if (huge_policy.cache_ms == 0 || map_bytes > huge_policy.cache_bytes) {
+        return false;
+    }
+    while (huge.oldest != NULL &&
+           (huge.cached_count >= CACHE_COUNT_MAX ||
+            huge.statistics.cached_bytes + map_bytes > huge_policy.cache_bytes)) {
+        struct huge *entry = huge.oldest;
+        cache_remove(entry);
+        unmap(entry);
+    }
+    return true;
+}
+
+static void note_touched(struct huge *entry)
+{
+    if (entry->touched_bytes < entry->size_bytes) {
+        entry->touched_bytes = entry->size_bytes;
+    }
+}
+
+void huge_free(struct huge *entry)
+{
+    lock_acquire(&huge.lock);
+    huge.statistics.live_bytes -= entry->size_bytes;
+    huge.statistics.live_count--;
+    huge.statistics.free_count++;
+    entry->arena = NULL;
+    note_touched(entry);
+    withdraw(entry);
+    if (make_room(entry->map_bytes)) {
+        entry->freed_at_ns = os_time_coarse_ns();
+        cache_append(entry);
+        decay_locked(entry->freed_at_ns);
+    } else {
+        unmap(entry);
+    }
+    lock_release(&huge.lock);
+}
+
+static void account_size(struct huge *entry, size_t size_bytes)
+{
+    if (size_bytes < entry->size_bytes) {
+        note_touched(entry);
+    }
+    huge.statistics.live_bytes += size_bytes - entry->size_bytes;
+    entry->size_bytes = size_bytes;
+}
+
+static void account_map(struct huge *entry, size_t map_bytes)
+{
+    huge.statistics.mapped_bytes += map_bytes - entry->map_bytes;
+    entry->map_bytes = map_bytes;
+    if (entry->touched_bytes > map_bytes) {
+        entry->touched_bytes = map_bytes;
+    }
+}
+
+/* Cuts what a shorter block does not need. Lock held. */
+static void trim(struct huge *entry, size_t size_bytes)
+{
+    size_t keep = bits_round_up(size_bytes, os_page_bytes);
+    if (entry->map_bytes - keep >= TRIM_BYTES && os_unmap(entry->base + keep,
+                                                          entry->map_bytes - keep)) {
+        account_map(entry, keep);
+    }
+}
+
+/* Extends the mapping where it lies, with room to spare, or just as far as needed. Lock held. */
+static bool extend(struct huge *entry, size_t size_bytes)
+{
+    size_t needed = bits_round_up(size_bytes, os_page_bytes);
+    size_t roomy = bits_round_up(size_bytes + size_bytes / GROWTH_DIVISOR, UNIT_BYTES);
+    const size_t wishes[] = {roomy, needed};
+    for (unsigned i = 0; i < 2; i++) {
+        if (map_cover(entry->base, wishes[i]) &&
+            os_grow_in_place(entry->base, entry->map_bytes, wishes[i])) {
+            account_map(entry, wishes[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool huge_resize_in_place(struct huge *entry, size_t size_bytes)
+{
+    lock_acquire(&huge.lock);
+    bool done = size_bytes <= entry->map_bytes || extend(entry, size_bytes);
+    if (done) {
+        bool shorter = size_bytes < entry->size_bytes;
+        account_size(entry, size_bytes);
+        if (shorter) {
+            trim(entry, size_bytes);
+        }
+    }
+    lock_release(&huge.lock);
+    return done;
+}
+
+/* Moves the pages to a larger place. Lock held. */
+static bool move(struct huge *entry, size_t size_bytes, size_t alignment)
+{
+    size_t map_bytes = bits_round_up(size_bytes + size_bytes / GROWTH_DIVISOR, UNIT_BYTES);
+    char *target = os_map_aligned(map_bytes, alignment);
+    if (target == NULL) {
+        return false;
+    }
+    /* The old place is withdrawn first: it may be mapped by another thread the moment it is left. */
+    withdraw(entry);
+    if (!map_cover(target, map_bytes) ||
+        !os_move(entry->base, entry->map_bytes, target, map_bytes)) {
+        publish(entry);
+        (void)!os_unmap(target, map_bytes);
+        return false;
+    }
+    entry->base = target;
+    publish(entry);
+    account_map(entry, map_bytes);
+    huge.statistics.moved_count++;
+    return true;
+}
+
+bool huge_grow(struct huge *entry, size_t size_bytes, size_t alignment)
+{
+    alignment = alignment < UNIT_BYTES ? UNIT_BYTES : alignment;
+    lock_acquire(&huge.lock);
+    bool aligned = (uintptr_t)entry->base % alignment == 0;
+    bool done = (aligned && (size_bytes <= entry->map_bytes || extend(entry, size_bytes))) ||
+                move(entry, size_bytes, alignment);
+    if (done) {
+        account_size(entry, size_bytes);
+    }
+    lock_release(&huge.lock);
+    return done;
+}
+
+void huge_decay(uint64_t now_ns)
+{
+    lock_acquire(&huge.lock);
+    decay_locked(now_ns);
+    lock_release(&huge.lock);
+}
+
+void huge_purge(void)
+{
+    lock_acquire(&huge.lock);
+    while (huge.oldest != NULL) {
+        struct huge *entry = huge.oldest;
+        cache_remove(entry);
+        unmap(entry);
+    }
+    lock_release(&huge.lock);
+}
+
+struct huge_statistics huge_statistics(void)
+{
+    lock_acquire(&huge.lock);
+    struct huge_statistics result = huge.statistics;
+    lock_release(&huge.lock);
+    return result;
+}
+
+struct lock *huge_lock(void)
+{
+    return &huge.lock;
+}

@@ -1,0 +1,72 @@
+/* huge.h: blocks above 1 MiB: each a mapping of its own, at a multiple of 2 MiB.
+ *
+ *     base                      base + size_bytes        base + map_bytes
+ *      | what the user may write | never written or stale |
+ *
+ * The start of a mapping owns its 2 MiB unit of the address map, and its first page carries the code of
+ * huge blocks. A block that grows asks for an eighth more than it needs, as address space: it costs no
+ * memory before it is written, and saves the next calls. Growth moves page tables (mremap), not bytes.
+ *
+ * Freed mappings are kept for reuse, a few and within a bound of bytes; the oldest leave first.
+ *
+ * Invariants: 0 < size_bytes <= map_bytes; both multiples of 4 KiB and the OS page; cached_bytes is
+ * the sum of the kept mappings. One lock guards everything here but the fields of a live block, which
+ * belong to whoever may free it.
+ */
+#ifndef PAGES_HUGE_H
+#define PAGES_HUGE_H
+
+#include "pages/map.h"
+
+struct huge {
+    char *base;
+    size_t size_bytes;
+    size_t map_bytes;
+    size_t touched_bytes;       /* beyond this and size_bytes the mapping reads as zero */
+    void *arena;                /* opaque here; NULL while kept for reuse */
+    uint64_t freed_at_ns;
+    struct huge *previous;      /* kept mappings, oldest first; or free descriptors */
+    struct huge *next;
+};
+
+struct huge_policy {
+    size_t cache_bytes;         /* freed mappings that may be kept */
+    int64_t cache_ms;           /* and for how long; -1: any time, 0: not at all */
+};
+extern struct huge_policy huge_policy;
+
+void huge_start(void);
+
+/* A block of size_bytes (> 0, a multiple of 4 KiB, at most 2^47) at a multiple of alignment, a power of
+ * two. *zeroed tells whether it reads as zero. NULL when memory is refused. */
+MUST_USE struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *zeroed);
+
+/* Frees a block: keeps its mapping or unmaps it. */
+void huge_free(struct huge *huge);
+
+/* Bytes from size_bytes on may be stale up to touched_bytes: whoever grows a block and promised zeroes
+ * clears the bytes between the old size and touched_bytes. */
+
+/* Resizes in place. False, and nothing changed, when that cannot be. */
+MUST_USE bool huge_resize_in_place(struct huge *huge, size_t size_bytes);
+
+/* Grows a block, moving its pages when they must move. False, nothing changed, when refused. */
+MUST_USE bool huge_grow(struct huge *huge, size_t size_bytes, size_t alignment);
+
+/* Unmaps kept mappings: those older than the policy allows at this time, or all. */
+void huge_decay(uint64_t now_ns);
+void huge_purge(void);
+
+struct huge_statistics {
+    size_t live_bytes;
+    size_t live_count;
+    size_t cached_bytes;
+    size_t mapped_bytes;
+    uint64_t alloc_count;
+    uint64_t free_count;
+    uint64_t moved_count;
+};
+struct huge_statistics huge_statistics(void);
+struct lock *huge_lock(void);
+
+#endif

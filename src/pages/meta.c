@@ -1,0 +1,78 @@
+/* meta.c: the bump allocator of the allocator's own memory. See meta.h. */
+#include "pages/meta.h"
+
+#include "base/bits.h"
+#include "os/os.h"
+
+static struct {
+    struct lock lock;
+    char *next;         /* under the lock */
+    char *end;          /* under the lock */
+    size_t given_bytes; /* under the lock */
+    _Atomic ptrdiff_t untouched_bytes; /* any thread, relaxed: a statistic */
+} meta;
+
+void meta_start(void)
+{
+    lock_init(&meta.lock, LOCK_META);
+}
+
+/* A fresh block that holds size_bytes; when even that is refused, just the pages needed. */
+static bool new_block(size_t size_bytes)
+{
+    size_t needed = bits_round_up(size_bytes, os_page_bytes);
+    size_t block_bytes = needed > META_BLOCK_BYTES ? needed : META_BLOCK_BYTES;
+    block_bytes = bits_round_up(block_bytes, os_page_bytes);
+    char *block = os_map(NULL, block_bytes);
+    if (block == NULL) {
+        block_bytes = needed;
+        block = os_map(NULL, block_bytes);
+    }
+    if (block == NULL) {
+        return false;
+    }
+    os_refuse_huge_pages(block, block_bytes);
+    meta.next = block;
+    meta.end = block + block_bytes;
+    return true;
+}
+
+void *meta_alloc(size_t size_bytes, size_t alignment)
+{
+    ASSERT(bits_is_power_of_two(alignment) && alignment <= os_page_bytes);
+    lock_acquire(&meta.lock);
+    char *result = (char *)bits_round_up((uintptr_t)meta.next, alignment);
+    if (meta.next == NULL || result > meta.end || (size_t)(meta.end - result) < size_bytes) {
+        result = new_block(size_bytes) ? meta.next : NULL;
+    }
+    if (result != NULL) {
+        meta.next = result + size_bytes;
+        meta.given_bytes += size_bytes;
+    }
+    lock_release(&meta.lock);
+    return result;
+}
+
+size_t meta_bytes(void)
+{
+    lock_acquire(&meta.lock);
+    size_t bytes = meta.given_bytes;
+    lock_release(&meta.lock);
+    return bytes;
+}
+
+void meta_note_untouched(ptrdiff_t bytes)
+{
+    atomic_fetch_add_explicit(&meta.untouched_bytes, bytes, memory_order_relaxed);
+}
+
+size_t meta_touched_bytes(void)
+{
+    ptrdiff_t untouched = atomic_load_explicit(&meta.untouched_bytes, memory_order_relaxed);
+    return meta_bytes() - (size_t)untouched;
+}
+
+struct lock *meta_lock(void)
+{
+    return &meta.lock;
+}

@@ -1,0 +1,40 @@
+/* meta.h: memory of the allocator's own, apart from the user's blocks.
+ *
+ * A bump allocator over mappings of META_BLOCK_BYTES: descriptors, arenas and thread caches live for
+ * good or are kept on free lists by their owners, so nothing is ever returned here. Memory is zeroed
+ * and untouched: what is not written costs address space only.
+ *
+ * Invariant: meta_bytes() never falls. All functions are safe in any thread after meta_start().
+ */
+#ifndef PAGES_META_H
+#define PAGES_META_H
+
+#include "os/lock.h"
+
+#include <stddef.h>
+
+enum {
+    /* Small enough for a program under a tight address-space limit (ulimit -v of 8 MiB), large
+     * enough that a process of 1 GiB makes under 200 such mappings. */
+    META_BLOCK_BYTES = 512 * 1024,
+};
+
+void meta_start(void);
+
+/* Zeroed memory of size_bytes at a multiple of alignment, a power of two <= one OS page. NULL when
+ * the system refuses memory. */
+MUST_USE void *meta_alloc(size_t size_bytes, size_t alignment);
+
+/* Bytes handed out so far. */
+size_t meta_bytes(void);
+
+/* Tells that bytes which were handed out are not touched yet (or, negative, are now): such bytes cost
+ * address space, not memory. Any thread, no lock. */
+void meta_note_untouched(ptrdiff_t bytes);
+/* meta_bytes() less the bytes not touched. */
+size_t meta_touched_bytes(void);
+
+/* The lock, for fork. */
+struct lock *meta_lock(void);
+
+#endif

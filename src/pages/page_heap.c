@@ -1,0 +1,468 @@
+/* page_heap.c: choosing chunks for runs, and purging. See page_heap.h. */
+#include "pages/page_heap.h"
+
+#include "base/bits.h"
+#include "os/os.h"
+
+enum {
+    /* The clock is read once in so many freed runs: reading it costs about 40 instructions. */
+    TICKS_PER_CLOCK = 16,
+    /* Ranges that one pass over a chunk purges before it takes the lock again. */
+    PURGE_RANGES = 16,
+    /* Chunks of a list whose stretches may be too short that are looked at before the next list. */
+    NEAR_MISSES_MAX = 4,
+};
+
+struct page_policy page_policy = {
+    .dirty_cap_bytes = 8u << 20,
+    .dirty_cap_divisor = 8,
+    .huge_from_bytes = SIZE_MAX,
+};
+
+void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
+{
+    *heap = (struct page_heap){.arena = arena};
+    lock_init(&heap->lock, LOCK_PAGES);
+    decay_init(&heap->decay, decay_ms);
+}
+
+/* Four lists a doubling; lists 0..6 hold one length each. 1 <= pages <= 512. */
+static unsigned list_of(unsigned pages)
+{
+    ASSERT(pages >= 1 && pages <= CHUNK_PAGES);
+    if (pages < 4) {
+        return pages - 1;
+    }
+    unsigned lg = bits_highest(pages);
+    return (lg - 2) * 4 + ((pages >> (lg - 2)) & 3) + 3;
+}
+
+static_assert(PAGE_HEAP_LISTS == (9 - 2) * 4 + 3 + 2, "512 pages are in the last list but one");
+
+static void list_remove(struct page_heap *heap, struct chunk *chunk, unsigned list)
+{
+    if (chunk->previous != NULL) {
+        chunk->previous->next = chunk->next;
+    } else {
+        ASSERT(heap->list[list] == chunk);
+        heap->list[list] = chunk->next;
+        if (chunk->next == NULL) {
+            heap->nonempty &= ~((uint64_t)1 << list);
+        }
+    }
+    if (chunk->next != NULL) {
+        chunk->next->previous = chunk->previous;
+    }
+}
+
+static void list_push(struct page_heap *heap, struct chunk *chunk, unsigned list)
+{
+    chunk->previous = NULL;
+    chunk->next = heap->list[list];
+    if (chunk->next != NULL) {
+        chunk->next->previous = chunk;
+    }
+    heap->list[list] = chunk;
+    heap->nonempty |= (uint64_t)1 << list;
+}
+
+/* A full chunk is in no list. */
+static void relist(struct page_heap *heap, struct chunk *chunk, unsigned longest_before)
+{
+    unsigned longest = chunk->longest_free;
+    unsigned before = longest_before == 0 ? PAGE_HEAP_LISTS : list_of(longest_before);
+    unsigned after = longest == 0 ? PAGE_HEAP_LISTS : list_of(longest);
+    if (before == after) {
+        return;
+    }
+    if (before != PAGE_HEAP_LISTS) {
+        list_remove(heap, chunk, before);
+    }
+    if (after != PAGE_HEAP_LISTS) {
+        list_push(heap, chunk, after);
+    }
+}
+
+static void dirty_list_append(struct page_heap *heap, struct chunk *chunk)
+{
+    ASSERT(!chunk->in_dirty_list);
+    chunk->dirty_previous = heap->dirty_last;
+    chunk->dirty_next = NULL;
+    if (heap->dirty_last != NULL) {
+        heap->dirty_last->dirty_next = chunk;
+    } else {
+        heap->dirty_first = chunk;
+    }
+    heap->dirty_last = chunk;
+    chunk->in_dirty_list = true;
+}
+
+static void dirty_list_remove(struct page_heap *heap, struct chunk *chunk)
+{
+    ASSERT(chunk->in_dirty_list);
+    if (chunk->dirty_previous != NULL) {
+        chunk->dirty_previous->dirty_next = chunk->dirty_next;
+    } else {
+        heap->dirty_first = chunk->dirty_next;
+    }
+    if (chunk->dirty_next != NULL) {
+        chunk->dirty_next->dirty_previous = chunk->dirty_previous;
+    } else {
+        heap->dirty_last = chunk->dirty_previous;
+    }
+    chunk->in_dirty_list = false;
+}
+
+/* New chunks of a large heap fill up soon: one fault for 2 MiB then costs a third of 512 faults. */
+static void prefer_huge_page(struct page_heap *heap, struct chunk *chunk)
+{
+    if (heap->chunk_pages * PAGE_BYTES >= page_policy.huge_from_bytes &&
+        chunk->valid_pages == CHUNK_PAGES && !chunk->wants_huge_page) {
+        os_want_huge_pages(chunk->base, CHUNK_BYTES);
+        chunk->wants_huge_page = true;
+    }
+}
+
+static struct chunk *add_chunk(struct page_heap *heap)
+{
+    struct chunk *chunk = chunk_take(heap);
+    if (chunk != NULL) {
+        prefer_huge_page(heap, chunk);
+        heap->chunk_count++;
+        heap->chunk_pages += chunk->valid_pages;
+        list_push(heap, chunk, list_of(chunk->longest_free));
+    }
+    return chunk;
+}
+
+static void remove_chunk(struct page_heap *heap, struct chunk *chunk)
+{
+    list_remove(heap, chunk, list_of(chunk->longest_free));
+    heap->chunk_count--;
+    heap->chunk_pages -= chunk->valid_pages;
+    chunk_give_back(chunk);
+}
+
+/* A place for the request in the chunk, or CHUNK_PAGES; its list is corrected after a failure. */
+static unsigned try_chunk(struct page_heap *heap, struct chunk *chunk, struct run_request request)
+{
+    unsigned longest = chunk->longest_free;
+    unsigned page = chunk_find(chunk, request.page_count, request.alignment);
+    if (page == CHUNK_PAGES) {
+        relist(heap, chunk, longest);
+    }
+    return page;
+}
+
+/* The first place in the first list that has one. Lists are tried upwards, so each chunk fails at most
+ * once with a stale bound before its list is exact. */
+static struct chunk *choose_chunk(struct page_heap *heap, struct run_request request,
+                                  unsigned *page)
+{
+    unsigned list = list_of(request.page_count);
+    uint64_t candidates = heap->nonempty & (~(uint64_t)0 << list);
+    while (candidates != 0) {
+        list = bits_lowest(candidates);
+        unsigned misses = 0;
+        struct chunk *next;
+        for (struct chunk *chunk = heap->list[list]; chunk != NULL; chunk = next) {
+            next = chunk->next;
+            if (chunk->longest_free >= request.page_count) {
+                *page = try_chunk(heap, chunk, request);
+                if (*page != CHUNK_PAGES) {
+                    return chunk;
+                }
+            }
+            if (++misses >= NEAR_MISSES_MAX && list < PAGE_HEAP_LISTS - 2) {
+                break;
+            }
+        }
+        candidates &= candidates - 1;
+    }
+    struct chunk *fresh = add_chunk(heap);
+    if (fresh != NULL) {
+        *page = try_chunk(heap, fresh, request);
+    }
+    return fresh != NULL && *page != CHUNK_PAGES ? fresh : NULL;
+}
+
+/* Takes pages out of the unused ones and keeps lists and counts right. */
+static void use_pages(struct page_heap *heap, struct chunk *chunk, unsigned page,
+                      unsigned page_count)
+{
+    unsigned longest = chunk->longest_free;
+    unsigned dirty = chunk->dirty_pages;
+    chunk_use(chunk, page, page_count);
+    relist(heap, chunk, longest);
+    if (dirty != chunk->dirty_pages) {
+        heap->dirty_pages -= dirty - chunk->dirty_pages;
+        if (chunk->dirty_pages == 0 && chunk->in_dirty_list) {
+            dirty_list_remove(heap, chunk);
+        }
+    }
+}
+
+static void unuse_pages(struct page_heap *heap, struct chunk *chunk, unsigned page,
+                        unsigned page_count, unsigned touched)
+{
+    unsigned longest = chunk->longest_free;
+    unsigned dirty = chunk->dirty_pages;
+    (void)chunk_unuse(chunk, page, page_count, touched);
+    relist(heap, chunk, longest);
+    heap->dirty_pages += chunk->dirty_pages - dirty;
+    if (chunk->dirty_pages > 0 && !chunk->in_dirty_list) {
+        dirty_list_append(heap, chunk);
+    }
+    if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0) {
+        remove_chunk(heap, chunk);
+    }
+}
+
+static void count_alloc(struct page_heap *heap, struct run *run, uint8_t large_index)
+{
+    run->large_index = large_index;
+    if (large_index != LARGE_NONE) {
+        ASSERT(large_index < LARGE_CLASSES);
+        heap->large[large_index].alloc_count++;
+        heap->large_pages += run->page_count;
+    }
+}
+
+static void count_free(struct page_heap *heap, const struct run *run)
+{
+    if (run->large_index != LARGE_NONE) {
+        heap->large[run->large_index].free_count++;
+        heap->large_pages -= run->page_count;
+    }
+}
+
+struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed)
+{
+    ASSERT(request.page_count >= 1 && request.page_count <= CHUNK_PAGES);
+    ASSERT(bits_is_power_of_two(request.alignment));
+    struct run *run = NULL;
+    unsigned page = 0;
+    lock_acquire(&heap->lock);
+    struct chunk *chunk = choose_chunk(heap, request, &page);
+    if (chunk != NULL) {
+        *zeroed = bits_count_range(chunk->dirty, page, request.page_count) == 0;
+        use_pages(heap, chunk, page, request.page_count);
+        heap->active_pages += request.page_count;
+        if (heap->active_pages > heap->peak_active_pages) {
+            heap->peak_active_pages = heap->active_pages;
+        }
+        run = chunk_run_new(chunk, page, request.page_count, request.every_page);
+        count_alloc(heap, run, request.large_index);
+    }
+    lock_release(&heap->lock);
+    return run;
+}
+
+static size_t dirty_cap_pages(const struct page_heap *heap)
+{
+    size_t cap = page_policy.dirty_cap_bytes / PAGE_BYTES;
+    size_t share = heap->active_pages / page_policy.dirty_cap_divisor;
+    return share > cap ? share : cap;
+}
+
+struct purge_range {
+    unsigned page;
+    unsigned page_count;
+};
+
+/* The whole OS pages of the unused stretch at..end-1 whose first dirty page is `first`. */
+static struct purge_range whole_os_pages(unsigned at, unsigned first, unsigned end)
+{
+    unsigned per_os_page = (unsigned)(os_page_bytes / PAGE_BYTES);
+    unsigned start = (unsigned)bits_round_down(first, per_os_page);
+    start = start < at ? (unsigned)bits_round_up(at, per_os_page) : start;
+    unsigned last = (unsigned)bits_round_down(end, per_os_page);
+    return (struct purge_range){start, last > start ? last - start : 0};
+}
+
+/* Collects stretches of unused pages from the first dirty one to the last, and marks them used: the
+ * purge then needs no lock. Clean pages between are purged once more, which is cheaper than a second
+ * call. Result: the number of ranges. */
+static unsigned claim_ranges(struct page_heap *heap, struct chunk *chunk,
+                             struct purge_range ranges[PURGE_RANGES], unsigned *from)
+{
+    unsigned count = 0;
+    unsigned at = bits_next_zero(chunk->used, *from, CHUNK_PAGES);
+    while (at < CHUNK_PAGES && count < PURGE_RANGES) {
+        unsigned end = bits_next_one(chunk->used, at, CHUNK_PAGES);
+        unsigned first = bits_next_one(chunk->dirty, at, CHUNK_PAGES);
+        if (first < end) {
+            struct purge_range range = whole_os_pages(at, first, end);
+            if (range.page_count > 0) {
+                use_pages(heap, chunk, range.page, range.page_count);
+                ranges[count++] = range;
+            }
+        }
+        at = bits_next_zero(chunk->used, end, CHUNK_PAGES);
+    }
+    *from = at;
+    return count;
+}
+
+/* Purges one chunk's dirty pages. The lock is held, and let go meanwhile; claimed pages keep the chunk
+ * in this heap. Result: pages purged. */
+static size_t purge_chunk(struct page_heap *heap, struct chunk *chunk)
+{
+    size_t purged = 0;
+    unsigned from = 0;
+    while (from < CHUNK_PAGES) {
+        struct purge_range ranges[PURGE_RANGES];
+        unsigned count = claim_ranges(heap, chunk, ranges, &from);
+        if (count == 0) {
+            return purged;
+        }
+        lock_release(&heap->lock);
+        bool done[PURGE_RANGES];
+        for (unsigned i = 0; i < count; i++) {
+            done[i] = os_purge(chunk_page_address(chunk, ranges[i].page),
+                               (size_t)ranges[i].page_count * PAGE_BYTES);
+        }
+        lock_acquire(&heap->lock);
+        heap->purge_call_count += count;
+        /* Once the last claim is dropped the chunk may leave this heap: look at it no more then. */
+        bool last_pass = from >= CHUNK_PAGES;
+        for (unsigned i = 0; i < count; i++) {
+            if (done[i]) {
+                purged += bits_count_range(chunk->dirty, ranges[i].page, ranges[i].page_count);
+                bits_clear_range(chunk->dirty, ranges[i].page, ranges[i].page_count);
+            }
+            bool gone = chunk->free_pages + ranges[i].page_count == chunk->valid_pages;
+            unuse_pages(heap, chunk, ranges[i].page, ranges[i].page_count, 0);
+            if (gone || (last_pass && i + 1 == count)) {
+                return purged;
+            }
+        }
+    }
+    return purged;
+}
+
+/* Lock held. Each chunk is visited at most once: pages that the system refuses to purge stay dirty. */
+static void purge_locked(struct page_heap *heap, size_t keep_pages)
+{
+    size_t visits = heap->chunk_count;
+    bool purging = false;
+    while (heap->dirty_pages > keep_pages && heap->dirty_first != NULL && visits-- > 0) {
+        struct chunk *chunk = heap->dirty_first;
+        /* To the end of the list, for what cannot be purged or comes meanwhile. */
+        dirty_list_remove(heap, chunk);
+        dirty_list_append(heap, chunk);
+        heap->purged_pages += purge_chunk(heap, chunk);
+        purging = true;
+    }
+    if (purging) {
+        heap->purge_count++;
+        decay_purged(&heap->decay, heap->dirty_pages);
+    }
+}
+
+void page_heap_purge(struct page_heap *heap, size_t keep_pages)
+{
+    lock_acquire(&heap->lock);
+    purge_locked(heap, keep_pages);
+    lock_release(&heap->lock);
+}
+
+void page_heap_decay(struct page_heap *heap, uint64_t now_ns)
+{
+    lock_acquire(&heap->lock);
+    purge_locked(heap, decay_advance(&heap->decay, now_ns, heap->dirty_pages));
+    lock_release(&heap->lock);
+}
+
+/* Lock held; called when pages fell unused. Most calls only compare. */
+static void purge_when_due(struct page_heap *heap)
+{
+    if (heap->decay.decay_ms == 0) {
+        purge_locked(heap, 0);
+        return;
+    }
+    if (heap->decay.decay_ms < 0) {
+        return;
+    }
+    size_t cap = dirty_cap_pages(heap);
+    if (heap->dirty_pages > cap) {
+        /* Below the cap by a quarter, so that the next purge is not due at once. */
+        purge_locked(heap, cap - cap / 4);
+    }
+    if (++heap->ticks >= TICKS_PER_CLOCK) {
+        heap->ticks = 0;
+        purge_locked(heap, decay_advance(&heap->decay, os_time_coarse_ns(), heap->dirty_pages));
+    }
+}
+
+void run_free(struct run *run, unsigned touched)
+{
+    struct chunk *chunk = run->chunk;
+    struct page_heap *heap = chunk->heap;
+    unsigned page = run->page;
+    unsigned page_count = run->page_count;
+    lock_acquire(&heap->lock);
+    heap->active_pages -= page_count;
+    count_free(heap, run);
+    chunk_run_delete(run);
+    unuse_pages(heap, chunk, page, page_count, touched);
+    purge_when_due(heap);
+    lock_release(&heap->lock);
+}
+
+bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
+{
+    ASSERT(page_count > run->page_count);
+    struct chunk *chunk = run->chunk;
+    struct page_heap *heap = chunk->heap;
+    bool grown = false;
+    lock_acquire(&heap->lock);
+    unsigned end = run->page + run->page_count;
+    unsigned more = page_count - run->page_count;
+    if (end + more <= CHUNK_PAGES && bits_next_one(chunk->used, end, CHUNK_PAGES) >= end + more) {
+        use_pages(heap, chunk, end, more);
+        heap->active_pages += more;
+        count_free(heap, run);
+        run->page_count = (uint16_t)page_count;
+        count_alloc(heap, run, large_index);
+        grown = true;
+    }
+    lock_release(&heap->lock);
+    return grown;
+}
+
+void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
+{
+    ASSERT(page_count >= 1 && page_count < run->page_count);
+    struct chunk *chunk = run->chunk;
+    struct page_heap *heap = chunk->heap;
+    lock_acquire(&heap->lock);
+    unsigned less = run->page_count - page_count;
+    heap->active_pages -= less;
+    count_free(heap, run);
+    run->page_count = (uint16_t)page_count;
+    count_alloc(heap, run, large_index);
+    unuse_pages(heap, chunk, run->page + page_count, less, less);
+    purge_when_due(heap);
+    lock_release(&heap->lock);
+}
+
+bool page_heap_is_valid(const struct page_heap *heap)
+{
+    for (unsigned list = 0; list < PAGE_HEAP_LISTS; list++) {
+        bool marked = (heap->nonempty >> list) & 1;
+        if (marked != (heap->list[list] != NULL)) {
+            return false;
+        }
+        for (const struct chunk *chunk = heap->list[list]; chunk != NULL; chunk = chunk->next) {
+            if (list_of(chunk->longest_free) != list || !chunk_is_valid(chunk)) {
+                return false;
+            }
+        }
+    }
+    size_t dirty = 0;
+    for (const struct chunk *chunk = heap->dirty_first; chunk != NULL; chunk = chunk->dirty_next) {
+        dirty += chunk->dirty_pages;
+    }
+    return dirty == heap->dirty_pages;
+}

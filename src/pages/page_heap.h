@@ -1,0 +1,91 @@
+/* page_heap.h: the pages of one arena: runs of 1 to 512 pages in chunks, and their purging.
+ *
+ * Chunks stand in lists by their longest free stretch, four lists a doubling; a request takes the
+ * chunk whose longest stretch is the smallest that fits, and in it the lowest place: full chunks fill
+ * up and sparse ones empty. The search is a bit scan over the lists and one over 512 bits.
+ *
+ * Unused dirty pages are kept for reuse within two bounds: the decay curve (decay.h), looked at when
+ * runs are freed, and a cap in bytes, so that a program that falls idle gives memory back without
+ * calling the allocator again. An empty clean chunk goes to the process's pool.
+ *
+ * Invariants: active_pages + dirty + clean pages = pages of the heap's chunks; a chunk with dirty pages
+ * is in the dirty list unless it is being purged; nonempty has bit b set iff list[b] is not empty.
+ *
+ * Thread safety: each function takes the heap's lock, except where said. While pages are purged the
+ * lock is let go; the pages are marked used meanwhile.
+ */
+#ifndef PAGES_PAGE_HEAP_H
+#define PAGES_PAGE_HEAP_H
+
+#include "pages/chunk.h"
+#include "pages/decay.h"
+
+enum {
+    PAGE_HEAP_LISTS = 33,
+    RUN_PAGES_MAX = 256, /* 1 MiB: larger blocks have mappings of their own */
+    LARGE_CLASSES = 25,  /* classes of 16 KiB .. 1 MiB, that runs serve */
+    LARGE_NONE = 0xff,   /* a slab */
+};
+
+struct run_counter {
+    uint64_t alloc_count;
+    uint64_t free_count;
+};
+
+struct page_heap {
+    struct lock lock;
+    void *arena;                          /* immutable: the arena above, opaque here */
+    uint64_t nonempty;                    /* under the lock, like all that follows */
+    struct chunk *list[PAGE_HEAP_LISTS];
+    struct chunk *dirty_first;
+    struct chunk *dirty_last;
+    size_t chunk_count;
+    size_t chunk_pages;                   /* pages of all chunks of this heap */
+    size_t active_pages;
+    size_t large_pages;                   /* of them in large blocks */
+    size_t dirty_pages;
+    size_t peak_active_pages;
+    struct decay decay;
+    uint32_t ticks;                       /* runs freed since the clock was read */
+    uint64_t purge_count;                 /* sweeps */
+    uint64_t purge_call_count;            /* madvise calls */
+    uint64_t purged_pages;
+    struct run_counter large[LARGE_CLASSES];
+};
+
+struct run_request {
+    unsigned page_count;  /* 1 .. RUN_PAGES_MAX */
+    unsigned alignment;   /* in pages, a power of two, <= CHUNK_PAGES */
+    bool every_page;      /* a slab: run_of and the class code stand in each page */
+    uint8_t large_index;  /* class of a large block for the counters, 0: 16 KiB; or LARGE_NONE */
+};
+
+/* How the page heaps behave, from the options; written once before the first heap is made. */
+struct page_policy {
+    size_t dirty_cap_bytes;      /* unused dirty bytes that may always stay */
+    unsigned dirty_cap_divisor;  /* ... or this part of the active bytes, when that is more */
+    size_t huge_from_bytes;      /* heaps of this size ask for huge pages in new chunks; SIZE_MAX: never */
+};
+extern struct page_policy page_policy;
+
+void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
+
+/* A run of pages. *zeroed tells whether all of it reads as zero. NULL when memory is refused. */
+MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed);
+
+/* Frees a run; its class codes are 0 again. Of its pages the first `touched` may hold data. May purge. */
+void run_free(struct run *run, unsigned touched);
+
+/* Resizes a large block's run in place, to another class for the counters. run_grow: false when the
+ * pages behind it are in use. */
+MUST_USE bool run_grow(struct run *run, unsigned page_count, uint8_t large_index);
+void run_shrink(struct run *run, unsigned page_count, uint8_t large_index);
+
+/* Purges until at most keep_pages dirty pages are left, oldest first. */
+void page_heap_purge(struct page_heap *heap, size_t keep_pages);
+/* Purges what the decay curve no longer allows at this time. */
+void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
+
+bool page_heap_is_valid(const struct page_heap *heap);
+
+#endif
