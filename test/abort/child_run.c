@@ -59,6 +59,7 @@ static void child_prepare(int error_pipe)
         signal(signals[i], SIG_DFL);
     }
     setrlimit(RLIMIT_CORE, &no_core);
+    setpgid(0, 0);
     dup2(error_pipe, STDERR_FILENO);
 }
 
@@ -95,6 +96,7 @@ static void child_finish(pid_t child, struct child_result *result)
 {
     int status;
     if (result->hung) {
+        kill(-child, SIGKILL); /* its own children hang with it */
         kill(child, SIGKILL);
     }
     while (waitpid(child, &status, 0) < 0) {
