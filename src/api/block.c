@@ -107,7 +107,8 @@ unsigned block_code(const char *function, const void *block)
     unsigned code = map_code(block);
     if (UNLIKELY(code == 0) || UNLIKELY(!starts_block(block, code))) {
         message_and_abort("%s(): invalid pointer %p: not the start of a block of this allocator, "
-                          "or freed before", function, block);
+                          "or freed before",
+                          function, block);
     }
     return code;
 }

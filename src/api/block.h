@@ -15,10 +15,10 @@
 
 struct block_request {
     size_t size_bytes;
-    size_t alignment;     /* a power of two; 1 for none */
+    size_t alignment; /* a power of two; 1 for none */
     bool zero;
     bool uncached;
-    struct arena *arena;  /* NULL: that of the thread */
+    struct arena *arena; /* NULL: that of the thread */
 };
 
 /* A block. NULL when the size has no class or memory is refused. */
@@ -41,7 +41,7 @@ void block_free(void *block, unsigned code, bool uncached);
 struct block_resize {
     void *block;
     unsigned code;
-    size_t old_bytes;     /* usable */
+    size_t old_bytes; /* usable */
 };
 MUST_USE void *block_realloc(struct block_resize old, const struct block_request *request);
 

@@ -22,7 +22,7 @@ static const char get_handler_name[] = "_ZSt15get_new_handlerv";
 static const char nothrow_new_name[] = "_ZnwmRKSt9nothrow_t";
 static const char nothrow_aligned_new_name[] = "_ZnwmSt11align_val_tRKSt9nothrow_t";
 static const char *const throw_names[] = {
-    "_ZSt17__throw_bad_allocv",           /* libstdc++ */
+    "_ZSt17__throw_bad_allocv", /* libstdc++ */
     "_ZNSt3__117__throw_bad_allocB7v160000Ev",
 };
 static const char *const libraries[] = {"libstdc++.so.6", "libc++.so.1", "libc++abi.so.1"};

@@ -124,10 +124,10 @@ void API(dallocx)(void *block, int flags)
     }
 }
 
-/* The arguments are those of sdallocx, so that its tail call moves none. */
+/* The arguments are those of sdallocx, and kept, so that its tail call moves none. */
 static NOINLINE void sdallocx_slow(void *block, size_t size, int flags)
 {
-    (void)size;
+    LAUNDER(size);
     block_free(block, block_code("sdallocx", block), is_uncached(flags));
 }
 

@@ -35,8 +35,7 @@ int API(mallctlbymib)(const size_t *mib, size_t mib_length, void *old, size_t *o
     return process_start() ? ctl_by_mib(mib, mib_length, buffers) : EAGAIN;
 }
 
-void API(malloc_stats_print)(void (*write)(void *, const char *), void *opaque,
-                             const char *letters)
+void API(malloc_stats_print)(void (*write)(void *, const char *), void *opaque, const char *letters)
 {
     if (process_start()) {
         report_print(write, opaque, letters);

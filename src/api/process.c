@@ -23,9 +23,9 @@ __attribute__((weak)) const char *API(malloc_conf);
 __attribute__((weak)) const char *API(malloc_conf_2_conf_harder);
 
 static struct {
-    struct lock lock;        /* zero is a free lock of the outermost rank */
-    bool pieces_started;     /* under the lock */
-    _Atomic bool started;    /* written under the lock (release); read by every thread's first call */
+    struct lock lock;     /* zero is a free lock of the outermost rank */
+    bool pieces_started;  /* under the lock */
+    _Atomic bool started; /* written under the lock (release); read by every thread's first call */
 } process;
 
 static_assert(LOCK_START == 0, "the start lock needs no initialisation");

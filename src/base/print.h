@@ -26,8 +26,7 @@ struct printer {
 void printer_init(struct printer *printer, print_sink sink, void *opaque);
 
 /* Appends formatted text. */
-void print(struct printer *printer, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void print(struct printer *printer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void print_list(struct printer *printer, const char *format, va_list arguments);
 
 /* Hands what is buffered to the sink. */

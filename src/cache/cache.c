@@ -21,7 +21,8 @@ enum {
     CONTENDED_MAX = 16,
 };
 
-static_assert(sizeof(struct cache_bin) == CODE_SCALE * 8, "a code times 8 is the distance of a bin");
+static_assert(sizeof(struct cache_bin) == CODE_SCALE * 8,
+              "a code times 8 is the distance of a bin");
 static_assert(offsetof(struct cache_front, bin) == 0, "from the start of the front");
 static_assert(offsetof(struct cache, front) == 0, "a cache is its own front");
 static_assert(BIN_SLOTS_MAX * sizeof(void *) < 65536, "16 bits tell the slots of a bin apart");
@@ -156,6 +157,16 @@ static void note_contention(struct cache *cache, bool contended)
     }
 }
 
+static void free_runs(void *const *blocks, unsigned count, unsigned code)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (UNLIKELY(map_code(blocks[i]) != code)) {
+            message_and_abort("free(): double free of %p: the block is already free", blocks[i]);
+        }
+        large_free(blocks[i], code);
+    }
+}
+
 /* Gives the `count` oldest blocks of a bin back; the rest moves to the bottom. */
 static void flush_oldest(struct cache *cache, unsigned bin_index, unsigned count)
 {
@@ -168,9 +179,7 @@ static void flush_oldest(struct cache *cache, unsigned bin_index, unsigned count
         arena_flush(class_index, oldest, count, &contended);
         note_contention(cache, contended);
     } else {
-        for (unsigned i = 0; i < count; i++) {
-            large_free(oldest[i], class_code(class_index));
-        }
+        free_runs(oldest, count, class_code(class_index));
     }
     unsigned stay = bin_count(bin) - count;
     memmove(bin->bottom - stay, bin->head, stay * sizeof(void *));
@@ -307,8 +316,8 @@ uint64_t cache_freed_bytes(const struct cache *cache)
 {
     uint64_t bytes = cache->large_free_bytes;
     for (unsigned i = 1; i < CACHE_BINS; i++) {
-        int64_t frees = (int64_t)bin_requests(cache, i) + bin_count(&cache->front.bin[i]) -
-                        cache->taken[i];
+        int64_t frees =
+            (int64_t)bin_requests(cache, i) + bin_count(&cache->front.bin[i]) - cache->taken[i];
         bytes += (uint64_t)frees * bin_size[i];
     }
     return bytes;

@@ -33,9 +33,9 @@ enum {
 
 struct cache_bin {
     void **head;
-    uint64_t inverse;   /* of the block start test: heap/class.h */
+    uint64_t inverse; /* of the block start test: heap/class.h */
     uint32_t left;
-    uint16_t full;      /* low 16 bits of the address of the lowest slot */
+    uint16_t full; /* low 16 bits of the address of the lowest slot */
     uint16_t capacity;
     void **bottom;
 };
@@ -46,37 +46,37 @@ enum {
     MODE_JUNK_FREE = 2,
     MODE_ZERO = 4,
     MODE_UNCACHED = 8,
-    MODE_SWITCH = 16,    /* another thread asked this one to look at the process's modes */
+    MODE_SWITCH = 16, /* another thread asked this one to look at the process's modes */
 };
 
 struct cache;
 
 struct cache_front {
     struct cache_bin bin[CODE_BINS];
-    size_t limit;          /* malloc of fewer bytes may use the bins */
-    size_t sized_limit;    /* sized deallocation of fewer bytes may trust the size */
-    struct cache *cache;   /* the cache itself; NULL: none */
+    size_t limit;        /* malloc of fewer bytes may use the bins */
+    size_t sized_limit;  /* sized deallocation of fewer bytes may trust the size */
+    struct cache *cache; /* the cache itself; NULL: none */
     uint32_t mode;
 };
 
 struct cache {
     struct cache_front front;
-    struct cache_front *shim;          /* all-slow front of this cache, made when first needed */
+    struct cache_front *shim; /* all-slow front of this cache, made when first needed */
     struct arena *arena;
-    struct cache *previous;            /* list of all caches, under the threads lock */
+    struct cache *previous; /* list of all caches, under the threads lock */
     struct cache *next;
     _Atomic(struct cache_front *) *pointer; /* the thread's pointer; under the threads lock */
-    void *nil;                         /* NULL: bottom of the bins that have no slots */
-    char *slots_next;                  /* slots never used */
+    void *nil;                              /* NULL: bottom of the bins that have no slots */
+    char *slots_next;                       /* slots never used */
     char *slots_end;
-    void **piece[SLOT_PIECES];         /* pieces of 2^i slots that bins outgrew */
-    uint32_t event_count;              /* slow events since the last collection */
-    uint32_t contended_count;          /* batches that found their lock held */
-    uint32_t left_seen[CACHE_BINS];    /* `left` at the last collection: unchanged means idle */
-    uint64_t requests[CACHE_BINS];     /* allocations up to the last reset of `left` */
-    int64_t taken[CACHE_BINS];         /* blocks from arenas less blocks to arenas */
-    uint64_t requests_told[CACHE_BINS];/* requests that arenas know of */
-    uint64_t large_alloc_bytes;        /* blocks that bypass the bins */
+    void **piece[SLOT_PIECES];          /* pieces of 2^i slots that bins outgrew */
+    uint32_t event_count;               /* slow events since the last collection */
+    uint32_t contended_count;           /* batches that found their lock held */
+    uint32_t left_seen[CACHE_BINS];     /* `left` at the last collection: unchanged means idle */
+    uint64_t requests[CACHE_BINS];      /* allocations up to the last reset of `left` */
+    int64_t taken[CACHE_BINS];          /* blocks from arenas less blocks to arenas */
+    uint64_t requests_told[CACHE_BINS]; /* requests that arenas know of */
+    uint64_t large_alloc_bytes;         /* blocks that bypass the bins */
     uint64_t large_free_bytes;
 };
 

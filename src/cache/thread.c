@@ -24,12 +24,12 @@ struct spare_block {
 
 static struct {
     struct lock lock;
-    struct cache *caches;        /* under the lock */
-    struct spare_block *spare;   /* under the lock */
-    unsigned spare_count;        /* under the lock */
-    _Atomic uint32_t modes;      /* written under the lock; read relaxed by each thread */
-    pthread_key_t key;           /* immutable after thread_start() */
-    bool has_key;                /* likewise */
+    struct cache *caches;      /* under the lock */
+    struct spare_block *spare; /* under the lock */
+    unsigned spare_count;      /* under the lock */
+    _Atomic uint32_t modes;    /* written under the lock; read relaxed by each thread */
+    pthread_key_t key;         /* immutable after thread_start() */
+    bool has_key;              /* likewise */
 } threads;
 
 static void thread_exits(void *cache);
@@ -176,7 +176,8 @@ static void keep_block(struct cache *cache)
     threads.spare_count++;
 }
 
-static_assert(offsetof(struct cache, shim) >= sizeof(struct spare_block), "the link spares the shim");
+static_assert(offsetof(struct cache, shim) >= sizeof(struct spare_block),
+              "the link spares the shim");
 
 /* Destructor of the thread's key. Destructors of other libraries may still allocate after it. */
 static void thread_exits(void *opaque)

@@ -279,8 +279,8 @@ static bool next_pair(const char **text, struct pair *pair, bool *valid)
         length++;
     }
     if (at[length] != ':') {
-        *valid = syntax_error(at[length] == '\0' ? "Conf string ends with key"
-                                                 : "Malformed conf string", *text);
+        *valid = syntax_error(
+            at[length] == '\0' ? "Conf string ends with key" : "Malformed conf string", *text);
         return false;
     }
     size_t value_length = strcspn(at + length + 1, ",");
@@ -343,7 +343,8 @@ static void find_sources(void)
         option_source[2] = link_text;
     }
     option_source[3] = os_environment("MALLOC_CONF");
-    option_source[4] = &API(malloc_conf_2_conf_harder) != NULL ? API(malloc_conf_2_conf_harder) : NULL;
+    option_source[4] =
+        &API(malloc_conf_2_conf_harder) != NULL ? API(malloc_conf_2_conf_harder) : NULL;
 }
 
 void options_load(void)

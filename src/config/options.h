@@ -37,13 +37,13 @@ enum option_kind { OPTION_BOOLEAN, OPTION_INTEGER, OPTION_CHOICE, OPTION_TEXT };
 struct option_row {
     const char *name;
     enum option_kind kind;
-    size_t offset;        /* of the field in struct options */
+    size_t offset; /* of the field in struct options */
     size_t size_bytes;
     bool is_signed;
-    unsigned beyond;      /* what happens to integers out of range */
+    unsigned beyond; /* what happens to integers out of range */
     int64_t least;
     uint64_t most;
-    const char *values;   /* of a choice: "a|b|c" */
+    const char *values; /* of a choice: "a|b|c" */
 };
 
 /* Row number i, or NULL behind the last. */

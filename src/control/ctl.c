@@ -101,7 +101,7 @@ static unsigned find_row(unsigned from, unsigned depth, const char *text, size_t
             return ROW_COUNT;
         }
         const char *element = element_at(rows[i].path, depth);
-        if (element_is(element, "<i>", 3) ? parse_index(text, length, number)
+        if (element_is(element, "<i>", 3)   ? parse_index(text, length, number)
             : element_is(element, "<o>", 3) ? parse_option(text, length, number)
                                             : element_is(element, text, length)) {
             if (*element != '<') {
@@ -154,8 +154,7 @@ static const struct ctl_row *row_of_mib(const size_t *mib, size_t length)
         if (*element == '<') {
             continue;
         }
-        if (mib[depth] >= ROW_COUNT ||
-            !same_prefix(rows[mib[depth]].path, rows[row].path, depth)) {
+        if (mib[depth] >= ROW_COUNT || !same_prefix(rows[mib[depth]].path, rows[row].path, depth)) {
             return NULL;
         }
         row = (unsigned)mib[depth];
@@ -191,8 +190,8 @@ static int copy_out(const struct ctl_value *value, struct ctl_buffers buffers)
     }
     bool flag = value->number != 0;
     uint32_t narrow = (uint32_t)value->number;
-    const void *source = value->type == CTL_TEXT      ? (const void *)&value->text
-                         : value->type == CTL_BOOLEAN ? (const void *)&flag
+    const void *source = value->type == CTL_TEXT                   ? (const void *)&value->text
+                         : value->type == CTL_BOOLEAN              ? (const void *)&flag
                          : type_size(value->type) == sizeof narrow ? (const void *)&narrow
                                                                    : (const void *)&value->number;
     size_t size = type_size(value->type);

@@ -147,7 +147,8 @@ int read_option(const size_t *mib, size_t argument, struct ctl_value *value)
         if (strcmp(row->name, "narenas") == 0) {
             return number(value, arena_limit());
         }
-        return number(value, value->type == CTL_U32 ? *(const uint32_t *)field : field_at(field, 0));
+        return number(value,
+                      value->type == CTL_U32 ? *(const uint32_t *)field : field_at(field, 0));
     case OPTION_CHOICE:
         value->type = CTL_TEXT;
         value->text = choice_text(row, *(const unsigned *)field);
@@ -210,7 +211,9 @@ int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value
 {
     (void)mib;
     (void)argument;
-    return number(value, arena_count());
+    unsigned count = arena_count();
+    unsigned limit = arena_limit();
+    return number(value, count > limit ? count : limit);
 }
 
 int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value)
@@ -295,7 +298,8 @@ int read_bin_regions(const size_t *mib, size_t argument, struct ctl_value *value
     (void)argument;
     struct bin_view view;
     int result = view_bin(mib, &view);
-    return result != 0 ? result : number(value, view.counters.alloc_count - view.counters.free_count);
+    return result != 0 ? result
+                       : number(value, view.counters.alloc_count - view.counters.free_count);
 }
 
 struct request_sum {

@@ -42,23 +42,25 @@ static void print_general(struct printer *printer)
     print(printer, "Maximum thread-cached size class: %u\n", (unsigned)CACHED_SIZE_MAX);
     print(printer, "Number of bin size classes: %u\n", (unsigned)SMALL_CLASSES);
     print(printer, "Number of thread-cache bin size classes: %u\n", (unsigned)CACHED_CLASSES);
-    print(printer, "Number of large size classes: %u\n",
-          (unsigned)(CLASS_COUNT - SMALL_CLASSES));
+    print(printer, "Number of large size classes: %u\n", (unsigned)(CLASS_COUNT - SMALL_CLASSES));
 }
 
 static void print_totals(struct printer *printer)
 {
     struct statistics total = statistics_now();
-    print(printer, "Allocated: %zu, active: %zu, metadata: %zu, resident: %zu, mapped: %zu, "
-          "retained: %zu\n", total.allocated, total.active, total.metadata, total.resident,
-          total.mapped, total.retained);
+    print(printer,
+          "Allocated: %zu, active: %zu, metadata: %zu, resident: %zu, mapped: %zu, "
+          "retained: %zu\n",
+          total.allocated, total.active, total.metadata, total.resident, total.mapped,
+          total.retained);
     print(printer, "Count of realloc(non-null-ptr, 0) calls: %zu\n",
           atomic_load_explicit(&statistics_zero_reallocs, memory_order_relaxed));
 }
 
 static void print_bins(struct printer *printer, struct arena *arena)
 {
-    print(printer, "bins:           size ind      allocated      nmalloc      ndalloc      curregs"
+    print(printer,
+          "bins:           size ind      allocated      nmalloc      ndalloc      curregs"
           "     curslabs regs       nfills     nflushes       nslabs     nreslabs   n_lock_ops"
           "    n_waiting\n");
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
@@ -68,12 +70,13 @@ static void print_bins(struct printer *printer, struct arena *arena)
             continue;
         }
         size_t regions = view.counters.alloc_count - view.counters.free_count;
-        print(printer, "%20zu %3u %14zu %12lu %12lu %12zu %12zu %4u %12lu %12lu %12lu %12lu %12lu"
-              " %12lu\n", size, i, regions * size, view.counters.alloc_count,
-              view.counters.free_count, regions, view.counters.current_slabs,
-              slab_region_count((uint8_t)i), view.counters.fill_count, view.counters.flush_count,
-              view.counters.slab_count, view.counters.reslab_count, view.lock_count,
-              view.lock_wait_count);
+        print(printer,
+              "%20zu %3u %14zu %12lu %12lu %12zu %12zu %4u %12lu %12lu %12lu %12lu %12lu"
+              " %12lu\n",
+              size, i, regions * size, view.counters.alloc_count, view.counters.free_count, regions,
+              view.counters.current_slabs, slab_region_count((uint8_t)i), view.counters.fill_count,
+              view.counters.flush_count, view.counters.slab_count, view.counters.reslab_count,
+              view.lock_count, view.lock_wait_count);
     }
 }
 
@@ -102,8 +105,7 @@ static bool has_letter(const char *letters, char letter)
 void report_print(void (*write)(void *opaque, const char *text), void *opaque, const char *letters)
 {
     struct printer printer;
-    printer_init(&printer, write != NULL ? write : message_sink,
-                 write != NULL ? opaque : message_opaque);
+    printer_init(&printer, write != NULL ? write : message_sink, opaque);
     statistics_refresh();
     print(&printer, "___ Begin jemalloc statistics ___\n");
     if (!has_letter(letters, 'g')) {

@@ -7,8 +7,8 @@
 _Atomic size_t statistics_zero_reallocs;
 
 static struct {
-    struct lock lock;            /* zero is a free lock; its rank is set at the first refresh */
-    struct statistics snapshot;  /* under the lock */
+    struct lock lock;           /* zero is a free lock; its rank is set at the first refresh */
+    struct statistics snapshot; /* under the lock */
 } control = {.lock = {.rank = LOCK_CONTROL}};
 
 struct bin_view statistics_bin(struct arena *arena, unsigned bin_index)

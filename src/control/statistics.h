@@ -10,13 +10,13 @@
 #include "pages/huge.h"
 
 struct statistics {
-    size_t allocated;  /* bytes of live blocks, by usable size */
-    size_t active;     /* bytes of pages that hold live blocks or could serve caches and slabs */
-    size_t metadata;   /* bytes of the allocator's own memory that were touched */
-    size_t resident;   /* bytes of memory: active, unused dirty, kept mappings, metadata */
-    size_t mapped;     /* address space of chunks in use and large mappings */
-    size_t retained;   /* address space kept without memory */
-    uint64_t epoch;    /* how often it was refreshed */
+    size_t allocated; /* bytes of live blocks, by usable size */
+    size_t active;    /* bytes of pages that hold live blocks or could serve caches and slabs */
+    size_t metadata;  /* bytes of the allocator's own memory that were touched */
+    size_t resident;  /* bytes of memory: active, unused dirty, kept mappings, metadata */
+    size_t mapped;    /* address space of chunks in use and large mappings */
+    size_t retained;  /* address space kept without memory */
+    uint64_t epoch;   /* how often it was refreshed */
 };
 
 /* Calls of realloc(non-NULL, 0); relaxed, any thread. */

@@ -8,15 +8,15 @@
 #include "pages/meta.h"
 
 enum {
-    ARENAS_PER_CPU = 4,   /* jemalloc's narenas_ratio */
-    FLUSH_BATCH = 64,     /* blocks whose slabs are looked up, and prefetched, before the lock */
+    ARENAS_PER_CPU = 4, /* jemalloc's narenas_ratio */
+    FLUSH_BATCH = 64,   /* blocks whose slabs are looked up, and prefetched, before the lock */
 };
 
 static struct {
     struct lock lock;
-    _Atomic unsigned count;                     /* written under the lock (release) */
-    unsigned limit;                             /* under the lock; 0: not asked for yet */
-    _Atomic(struct arena *) table[ARENAS_MAX];  /* written once under the lock (release) */
+    _Atomic unsigned count;                    /* written under the lock (release) */
+    unsigned limit;                            /* under the lock; 0: not asked for yet */
+    _Atomic(struct arena *) table[ARENAS_MAX]; /* written once under the lock (release) */
 } arenas;
 
 static void arena_init(struct arena *arena, unsigned index)
@@ -98,14 +98,13 @@ struct arena *arena_choose(const struct arena *contended)
     for (unsigned i = 0; i < count; i++) {
         struct arena *arena = arena_get(i);
         if (arena != contended &&
-            (best == NULL ||
-             atomic_load_explicit(&arena->thread_count, memory_order_relaxed) <
-                 atomic_load_explicit(&best->thread_count, memory_order_relaxed))) {
+            (best == NULL || atomic_load_explicit(&arena->thread_count, memory_order_relaxed) <
+                                 atomic_load_explicit(&best->thread_count, memory_order_relaxed))) {
             best = arena;
         }
     }
-    bool idle = best != NULL &&
-                atomic_load_explicit(&best->thread_count, memory_order_relaxed) == 0;
+    bool idle =
+        best != NULL && atomic_load_explicit(&best->thread_count, memory_order_relaxed) == 0;
     struct arena *fresh = idle ? NULL : arena_create();
     return fresh != NULL ? fresh : best;
 }

@@ -17,34 +17,34 @@
 #include "heap/slab.h"
 
 enum {
-    ARENAS_MAX = 4095,        /* the MALLOCX_ARENA field has 12 bits */
+    ARENAS_MAX = 4095, /* the MALLOCX_ARENA field has 12 bits */
     ARENA_AUTO_MAX = 4094,
     BIN_LISTS = 8,
 };
 
 struct bin_counters {
-    uint64_t alloc_count;     /* regions given to caches and callers */
-    uint64_t free_count;      /* regions that came back */
-    uint64_t request_count;   /* blocks asked for by the program; merged from caches */
+    uint64_t alloc_count;   /* regions given to caches and callers */
+    uint64_t free_count;    /* regions that came back */
+    uint64_t request_count; /* blocks asked for by the program; merged from caches */
     uint64_t fill_count;
     uint64_t flush_count;
-    uint64_t slab_count;      /* slabs ever made */
-    uint64_t reslab_count;    /* times that a slab with free regions was taken up again */
+    uint64_t slab_count;   /* slabs ever made */
+    uint64_t reslab_count; /* times that a slab with free regions was taken up again */
     size_t current_slabs;
 };
 
 struct bin {
     struct lock lock;
-    uint32_t nonempty;               /* under the lock, as all that follows */
-    struct run *list[BIN_LISTS];     /* 0: the fullest */
+    uint32_t nonempty;           /* under the lock, as all that follows */
+    struct run *list[BIN_LISTS]; /* 0: the fullest */
     struct run *empty;
     struct bin_counters counters;
 };
 
 struct arena {
-    unsigned index;                  /* immutable */
-    _Atomic unsigned thread_count;   /* any thread, relaxed: a hint for choosing arenas */
-    uint64_t created_at_ns;          /* immutable */
+    unsigned index;                /* immutable */
+    _Atomic unsigned thread_count; /* any thread, relaxed: a hint for choosing arenas */
+    uint64_t created_at_ns;        /* immutable */
     struct page_heap pages;
     struct bin bin[SMALL_CLASSES];
 };

@@ -17,54 +17,55 @@ enum {
 
 static_assert(1 << LINEAR_MAX_LG == LINEAR_MAX, "the linear part ends at a power of two");
 static_assert(1 << STEPS_LG == STEPS_PER_DOUBLING, "steps are counted by shifting");
-static_assert(LINEAR_MAX / STEPS_PER_DOUBLING >= QUANTUM, "every step is a multiple of the quantum");
+static_assert(LINEAR_MAX / STEPS_PER_DOUBLING >= QUANTUM,
+              "every step is a multiple of the quantum");
 
 /* CLASS(index, size, previous size, block start test: TESTED, UNTESTED or PAGE) */
-#define CACHED_CLASS_TABLE \
-    CLASS(0, 8, 0, TESTED) \
-    CLASS(1, 16, 8, TESTED) \
-    CLASS(2, 32, 16, TESTED) \
-    CLASS(3, 48, 32, TESTED) \
-    CLASS(4, 64, 48, TESTED) \
-    CLASS(5, 80, 64, TESTED) \
-    CLASS(6, 96, 80, TESTED) \
-    CLASS(7, 112, 96, TESTED) \
-    CLASS(8, 128, 112, TESTED) \
-    CLASS(9, 160, 128, TESTED) \
-    CLASS(10, 192, 160, TESTED) \
-    CLASS(11, 224, 192, TESTED) \
-    CLASS(12, 256, 224, TESTED) \
-    CLASS(13, 320, 256, TESTED) \
-    CLASS(14, 384, 320, TESTED) \
-    CLASS(15, 448, 384, TESTED) \
-    CLASS(16, 512, 448, TESTED) \
-    CLASS(17, 640, 512, TESTED) \
-    CLASS(18, 768, 640, TESTED) \
-    CLASS(19, 896, 768, TESTED) \
-    CLASS(20, 1024, 896, TESTED) \
-    CLASS(21, 1280, 1024, TESTED) \
-    CLASS(22, 1536, 1280, TESTED) \
-    CLASS(23, 1792, 1536, TESTED) \
-    CLASS(24, 2048, 1792, TESTED) \
-    CLASS(25, 2560, 2048, TESTED) \
-    CLASS(26, 3072, 2560, TESTED) \
-    CLASS(27, 3584, 3072, TESTED) \
-    CLASS(28, 4096, 3584, TESTED) \
-    CLASS(29, 5120, 4096, UNTESTED) \
-    CLASS(30, 6144, 5120, UNTESTED) \
-    CLASS(31, 7168, 6144, UNTESTED) \
-    CLASS(32, 8192, 7168, TESTED) \
-    CLASS(33, 10240, 8192, UNTESTED) \
+#define CACHED_CLASS_TABLE            \
+    CLASS(0, 8, 0, TESTED)            \
+    CLASS(1, 16, 8, TESTED)           \
+    CLASS(2, 32, 16, TESTED)          \
+    CLASS(3, 48, 32, TESTED)          \
+    CLASS(4, 64, 48, TESTED)          \
+    CLASS(5, 80, 64, TESTED)          \
+    CLASS(6, 96, 80, TESTED)          \
+    CLASS(7, 112, 96, TESTED)         \
+    CLASS(8, 128, 112, TESTED)        \
+    CLASS(9, 160, 128, TESTED)        \
+    CLASS(10, 192, 160, TESTED)       \
+    CLASS(11, 224, 192, TESTED)       \
+    CLASS(12, 256, 224, TESTED)       \
+    CLASS(13, 320, 256, TESTED)       \
+    CLASS(14, 384, 320, TESTED)       \
+    CLASS(15, 448, 384, TESTED)       \
+    CLASS(16, 512, 448, TESTED)       \
+    CLASS(17, 640, 512, TESTED)       \
+    CLASS(18, 768, 640, TESTED)       \
+    CLASS(19, 896, 768, TESTED)       \
+    CLASS(20, 1024, 896, TESTED)      \
+    CLASS(21, 1280, 1024, TESTED)     \
+    CLASS(22, 1536, 1280, TESTED)     \
+    CLASS(23, 1792, 1536, TESTED)     \
+    CLASS(24, 2048, 1792, TESTED)     \
+    CLASS(25, 2560, 2048, TESTED)     \
+    CLASS(26, 3072, 2560, TESTED)     \
+    CLASS(27, 3584, 3072, TESTED)     \
+    CLASS(28, 4096, 3584, TESTED)     \
+    CLASS(29, 5120, 4096, UNTESTED)   \
+    CLASS(30, 6144, 5120, UNTESTED)   \
+    CLASS(31, 7168, 6144, UNTESTED)   \
+    CLASS(32, 8192, 7168, TESTED)     \
+    CLASS(33, 10240, 8192, UNTESTED)  \
     CLASS(34, 12288, 10240, UNTESTED) \
     CLASS(35, 14336, 12288, UNTESTED) \
-    CLASS(36, 16384, 14336, PAGE) \
-    CLASS(37, 20480, 16384, PAGE) \
-    CLASS(38, 24576, 20480, PAGE) \
-    CLASS(39, 28672, 24576, PAGE) \
+    CLASS(36, 16384, 14336, PAGE)     \
+    CLASS(37, 20480, 16384, PAGE)     \
+    CLASS(38, 24576, 20480, PAGE)     \
+    CLASS(39, 28672, 24576, PAGE)     \
     CLASS(40, 32768, 28672, PAGE)
 
 #define CLASS(index, size, previous, test) \
-    [(previous) / 8 + ((index) != 0) ... (size) / 8] = ((index) + 1) * CODE_SCALE,
+    [(previous) / 8 + ((index) != 0)...(size) / 8] = ((index) + 1) * CODE_SCALE,
 const uint8_t size_code[CACHED_SIZE_MAX / 8 + 1] = {CACHED_CLASS_TABLE};
 #undef CLASS
 
@@ -135,7 +136,5 @@ size_t usable_size_aligned(size_t size_bytes, size_t alignment)
     if (alignment > CLASS_SIZE_MAX) {
         return 0;
     }
-    size_t usable = usable_size(size_bytes < LARGE_SIZE_MIN ? LARGE_SIZE_MIN : size_bytes);
-    /* The block and the room to align it must have a class together. */
-    return usable == 0 || usable + alignment > CLASS_SIZE_MAX ? 0 : usable;
+    return usable_size(size_bytes < LARGE_SIZE_MIN ? LARGE_SIZE_MIN : size_bytes);
 }

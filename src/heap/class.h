@@ -29,10 +29,11 @@
 #include <stdint.h>
 
 enum {
-    QUANTUM = 16,           /* alignment of blocks of 16 bytes and more, as the ABIs ask of malloc */
-    STEPS_PER_DOUBLING = 4, /* 4 bounds waste to 20 %; 8 would halve it and double half-empty slabs */
+    QUANTUM = 16, /* alignment of blocks of 16 bytes and more, as the ABIs ask of malloc */
+    STEPS_PER_DOUBLING =
+        4, /* 4 bounds waste to 20 %; 8 would halve it and double half-empty slabs */
     CLASS_COUNT = 232,
-    CLASS_NONE = 0xff,      /* no class: the request is larger than CLASS_SIZE_MAX */
+    CLASS_NONE = 0xff, /* no class: the request is larger than CLASS_SIZE_MAX */
     SMALL_CLASSES = 36,
     SMALL_SIZE_MAX = 14336,
     CACHED_CLASSES = 41,

@@ -117,8 +117,8 @@ static bool resize_run(void *block, size_t size_bytes, bool zero)
 /* Clears what a grown mapping holds of its former lives. */
 static void clear_stale(const struct huge *huge, size_t old_bytes)
 {
-    size_t stale_end = huge->touched_bytes < huge->size_bytes ? huge->touched_bytes
-                                                              : huge->size_bytes;
+    size_t stale_end =
+        huge->touched_bytes < huge->size_bytes ? huge->touched_bytes : huge->size_bytes;
     if (stale_end > old_bytes) {
         memset(huge->base + old_bytes, 0, stale_end - old_bytes);
     }
@@ -141,6 +141,10 @@ bool large_resize(void *block, unsigned code, size_t size_bytes, bool zero)
     ASSERT(size_bytes >= LARGE_SIZE_MIN && size_bytes % PAGE_BYTES == 0);
     if (code != CODE_HUGE) {
         return resize_run(block, size_bytes, zero);
+    }
+    if (size_bytes <= CACHED_SIZE_MAX) {
+        /* Sized deallocation takes blocks up to this size for runs, by the size alone. */
+        return false;
     }
     return resize_huge(map_owner(block), size_bytes, zero);
 }

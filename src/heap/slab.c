@@ -14,15 +14,18 @@ struct slab_shape {
     uint8_t page_count;
 };
 
-#define SHAPE(size, pages) {(uint32_t)((((uint64_t)1 << 32) + (size) - 1) / (size)), pages}
+#define SHAPE(size, pages)                                           \
+    {                                                                \
+        (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size)), pages \
+    }
 static const struct slab_shape shapes[SMALL_CLASSES] = {
-    SHAPE(8, 1),     SHAPE(16, 2),    SHAPE(32, 4),    SHAPE(48, 4),     SHAPE(64, 4),
-    SHAPE(80, 4),    SHAPE(96, 4),    SHAPE(112, 4),   SHAPE(128, 4),    SHAPE(160, 4),
-    SHAPE(192, 4),   SHAPE(224, 4),   SHAPE(256, 4),   SHAPE(320, 8),    SHAPE(384, 8),
-    SHAPE(448, 8),   SHAPE(512, 8),   SHAPE(640, 8),   SHAPE(768, 8),    SHAPE(896, 8),
-    SHAPE(1024, 8),  SHAPE(1280, 16), SHAPE(1536, 16), SHAPE(1792, 16),  SHAPE(2048, 16),
-    SHAPE(2560, 16), SHAPE(3072, 16), SHAPE(3584, 16), SHAPE(4096, 16),  SHAPE(5120, 20),
-    SHAPE(6144, 24), SHAPE(7168, 28), SHAPE(8192, 32), SHAPE(10240, 20), SHAPE(12288, 24),
+    SHAPE(8, 1),      SHAPE(16, 2),    SHAPE(32, 4),    SHAPE(48, 4),     SHAPE(64, 4),
+    SHAPE(80, 4),     SHAPE(96, 4),    SHAPE(112, 4),   SHAPE(128, 4),    SHAPE(160, 4),
+    SHAPE(192, 4),    SHAPE(224, 4),   SHAPE(256, 4),   SHAPE(320, 8),    SHAPE(384, 8),
+    SHAPE(448, 8),    SHAPE(512, 8),   SHAPE(640, 8),   SHAPE(768, 8),    SHAPE(896, 8),
+    SHAPE(1024, 8),   SHAPE(1280, 16), SHAPE(1536, 16), SHAPE(1792, 16),  SHAPE(2048, 16),
+    SHAPE(2560, 16),  SHAPE(3072, 16), SHAPE(3584, 16), SHAPE(4096, 16),  SHAPE(5120, 20),
+    SHAPE(6144, 24),  SHAPE(7168, 28), SHAPE(8192, 32), SHAPE(10240, 20), SHAPE(12288, 24),
     SHAPE(14336, 28),
 };
 
@@ -168,8 +171,8 @@ void slab_put(struct run *slab, const void *region)
 bool slab_is_valid(const struct run *slab)
 {
     unsigned ones = bits_count_range(slab->free_bits, 0, RUN_REGIONS_MAX);
-    unsigned beyond = bits_count_range(slab->free_bits, slab->fresh,
-                                       RUN_REGIONS_MAX - (unsigned)slab->fresh);
+    unsigned beyond =
+        bits_count_range(slab->free_bits, slab->fresh, RUN_REGIONS_MAX - (unsigned)slab->fresh);
     return slab->fresh <= slab->region_count && beyond == 0 &&
            slab->free_count == ones + (slab->region_count - (unsigned)slab->fresh);
 }

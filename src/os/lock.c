@@ -68,8 +68,7 @@ static bool spin(struct lock *lock)
         uint32_t expected = LOCK_FREE;
         if (atomic_load_explicit(&lock->word, memory_order_relaxed) == LOCK_FREE &&
             atomic_compare_exchange_strong_explicit(&lock->word, &expected, LOCK_HELD,
-                                                    memory_order_acquire,
-                                                    memory_order_relaxed)) {
+                                                    memory_order_acquire, memory_order_relaxed)) {
             lock->spin_count++;
             return true;
         }
@@ -89,8 +88,7 @@ static void sleep_until_free(struct lock *lock)
     for (;;) {
         uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
         uint32_t wanted = with_sleeper(word);
-        if (!atomic_compare_exchange_weak_explicit(&lock->word, &word, wanted,
-                                                   memory_order_acquire,
+        if (!atomic_compare_exchange_weak_explicit(&lock->word, &word, wanted, memory_order_acquire,
                                                    memory_order_relaxed)) {
             continue;
         }

@@ -21,25 +21,25 @@
 
 /* From the outermost lock to the innermost: a thread that holds a rank takes only higher ones. */
 enum lock_rank {
-    LOCK_START,    /* start of the process */
-    LOCK_CONTROL,  /* mallctl state */
-    LOCK_THREADS,  /* list of thread caches */
-    LOCK_ARENAS,   /* table of arenas */
-    LOCK_BIN,      /* one size class of one arena */
-    LOCK_PAGES,    /* page heap of one arena */
-    LOCK_HUGE,     /* huge mappings */
-    LOCK_POOL,     /* spare chunks */
-    LOCK_MAP,      /* address map */
-    LOCK_META,     /* the allocator's own memory */
+    LOCK_START,   /* start of the process */
+    LOCK_CONTROL, /* mallctl state */
+    LOCK_THREADS, /* list of thread caches */
+    LOCK_ARENAS,  /* table of arenas */
+    LOCK_BIN,     /* one size class of one arena */
+    LOCK_PAGES,   /* page heap of one arena */
+    LOCK_HUGE,    /* huge mappings */
+    LOCK_POOL,    /* spare chunks */
+    LOCK_MAP,     /* address map */
+    LOCK_META,    /* the allocator's own memory */
     LOCK_RANK_COUNT,
 };
 
 struct lock {
-    _Atomic uint32_t word;    /* any thread; acquire on taking, release on letting go */
-    uint32_t rank;            /* immutable after lock_init() */
-    uint64_t acquire_count;   /* under the lock */
-    uint64_t wait_count;      /* under the lock: acquisitions that found it held */
-    uint64_t spin_count;      /* under the lock: waits that ended before sleeping */
+    _Atomic uint32_t word;  /* any thread; acquire on taking, release on letting go */
+    uint32_t rank;          /* immutable after lock_init() */
+    uint64_t acquire_count; /* under the lock */
+    uint64_t wait_count;    /* under the lock: acquisitions that found it held */
+    uint64_t spin_count;    /* under the lock: waits that ended before sleeping */
 };
 
 enum { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED, LOCK_FORKING, LOCK_FORKING_CONTENDED };
@@ -69,9 +69,8 @@ static inline bool lock_try(struct lock *lock)
             return false;
         }
         atomic_store_explicit(&lock->word, LOCK_HELD, memory_order_relaxed);
-    } else if (!atomic_compare_exchange_strong_explicit(&lock->word, &expected, LOCK_HELD,
-                                                        memory_order_acquire,
-                                                        memory_order_relaxed)) {
+    } else if (!atomic_compare_exchange_strong_explicit(
+                   &lock->word, &expected, LOCK_HELD, memory_order_acquire, memory_order_relaxed)) {
         return false;
     }
     lock->acquire_count++;
@@ -99,9 +98,9 @@ static inline void lock_release(struct lock *lock)
             atomic_store_explicit(&lock->word, LOCK_FREE, memory_order_relaxed);
             return;
         }
-    } else if (LIKELY(atomic_compare_exchange_strong_explicit(
-                   &lock->word, &expected, LOCK_FREE, memory_order_release,
-                   memory_order_relaxed))) {
+    } else if (LIKELY(atomic_compare_exchange_strong_explicit(&lock->word, &expected, LOCK_FREE,
+                                                              memory_order_release,
+                                                              memory_order_relaxed))) {
         return;
     }
     lock_release_slow(lock);

@@ -2,7 +2,7 @@
  *
  * Memory comes in OS pages (4, 16 or 64 KiB, found at run time); sizes and addresses here are
  * multiples of os_page_bytes unless said otherwise. Every function that can fail says so by its
- * result and leaves everything as it was. errno is not preserved: callers above save it.
+ * result and leaves everything as it was. errno is never changed: it belongs to the program.
  *
  * All functions are safe in any thread once os_start() has returned.
  */

@@ -19,11 +19,11 @@ enum {
 
 static struct {
     struct lock lock;
-    struct chunk *spare;     /* under the lock: chunks without content */
-    char *raw;               /* under the lock: mapped address space that has no descriptors yet */
-    size_t raw_chunks;       /* under the lock */
-    size_t spare_bytes;      /* under the lock */
-    size_t mapped_bytes;     /* under the lock */
+    struct chunk *spare; /* under the lock: chunks without content */
+    char *raw;           /* under the lock: mapped address space that has no descriptors yet */
+    size_t raw_chunks;   /* under the lock */
+    size_t spare_bytes;  /* under the lock */
+    size_t mapped_bytes; /* under the lock */
 } pool;
 
 static_assert(sizeof(struct run) == 128, "two cache lines a run");

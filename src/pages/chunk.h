@@ -42,34 +42,34 @@ struct run {
     char *first;
     struct chunk *chunk;
     uint16_t page;
-    uint16_t page_count;     /* a large block may grow and shrink: under the page heap's lock */
-    uint16_t region_count;   /* slab */
-    uint16_t free_count;     /* slab, under the bin's lock: regions not handed out, fresh included */
-    uint16_t fresh;          /* slab, under the bin's lock: regions from this one on were never used */
-    uint8_t class_index;     /* slab: immutable */
-    uint8_t large_index;     /* large block: its class for the counters; page heap's lock */
-    uint8_t list_index;      /* slab, under the bin's lock: which list of the bin holds it */
-    uint32_t slot;           /* its index in the chunk's run array */
-    struct run *previous;    /* slab, under the bin's lock */
+    uint16_t page_count;   /* a large block may grow and shrink: under the page heap's lock */
+    uint16_t region_count; /* slab */
+    uint16_t free_count;   /* slab, under the bin's lock: regions not handed out, fresh included */
+    uint16_t fresh;       /* slab, under the bin's lock: regions from this one on were never used */
+    uint8_t class_index;  /* slab: immutable */
+    uint8_t large_index;  /* large block: its class for the counters; page heap's lock */
+    uint8_t list_index;   /* slab, under the bin's lock: which list of the bin holds it */
+    uint32_t slot;        /* its index in the chunk's run array */
+    struct run *previous; /* slab, under the bin's lock */
     struct run *next;
 };
 
 struct chunk {
-    struct chunk *previous;      /* list of equal longest_free, or of the pool */
+    struct chunk *previous; /* list of equal longest_free, or of the pool */
     struct chunk *next;
     struct chunk *dirty_previous; /* chunks with dirty pages, oldest first */
     struct chunk *dirty_next;
-    struct page_heap *heap;      /* NULL while spare; readers without lock hold a block of it */
+    struct page_heap *heap; /* NULL while spare; readers without lock hold a block of it */
     char *base;
     uint64_t used[CHUNK_WORDS];
     uint64_t dirty[CHUNK_WORDS];
     uint16_t free_pages;
     uint16_t dirty_pages;
-    uint16_t valid_pages;        /* 512 unless partial */
+    uint16_t valid_pages; /* 512 unless partial */
     uint16_t longest_free;
     uint16_t first_free;
-    uint16_t run_slots_used;     /* slots of run[] that were ever used */
-    uint16_t run_slot_free;      /* first of the list of free slots, plus 1; linked by region_count */
+    uint16_t run_slots_used; /* slots of run[] that were ever used */
+    uint16_t run_slot_free;  /* first of the list of free slots, plus 1; linked by region_count */
     bool in_dirty_list;
     bool wants_huge_page;
     uint16_t run_of[CHUNK_PAGES]; /* slot plus 1 */

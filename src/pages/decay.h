@@ -16,10 +16,10 @@ enum { DECAY_STEPS = 200, DECAY_NEVER = -1 };
 
 struct decay {
     int64_t decay_ms;
-    uint64_t epoch_start_ns;       /* 0: the clock was not read yet */
-    size_t limit_pages;            /* what may stay at the last advance */
-    size_t known_pages;            /* what was there at the last advance */
-    uint32_t ring[DECAY_STEPS];    /* pages that fell unused, oldest first from `oldest` */
+    uint64_t epoch_start_ns;    /* 0: the clock was not read yet */
+    size_t limit_pages;         /* what may stay at the last advance */
+    size_t known_pages;         /* what was there at the last advance */
+    uint32_t ring[DECAY_STEPS]; /* pages that fell unused, oldest first from `oldest` */
     unsigned oldest;
 };
 

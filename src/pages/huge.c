@@ -6,17 +6,20 @@
 #include "pages/meta.h"
 
 enum {
-    CACHE_COUNT_MAX = 64,     /* kept mappings; a search looks at each */
-    WASTE_DIVISOR = 8,        /* a kept mapping serves requests down to 7/8 of its size */
-    GROWTH_DIVISOR = 8,       /* address space beyond what growth needs */
-    TRIM_BYTES = 64 * 1024,   /* a shorter tail is not worth a call */
+    CACHE_COUNT_MAX = 64,   /* kept mappings; a search looks at each */
+    WASTE_DIVISOR = 8,      /* a kept mapping serves requests down to 7/8 of its size */
+    GROWTH_DIVISOR = 8,     /* address space beyond what growth needs */
+    TRIM_BYTES = 64 * 1024, /* a shorter tail is not worth a call */
 };
+
+/* More than any address space has: nothing below can overflow. */
+static const size_t HUGE_SIZE_MAX = (size_t)1 << ADDRESS_BITS;
 
 struct huge_policy huge_policy = {.cache_bytes = 16u << 20, .cache_ms = 10000};
 
 static struct {
     struct lock lock;
-    struct huge *oldest;            /* under the lock, as all that follows */
+    struct huge *oldest; /* under the lock, as all that follows */
     struct huge *newest;
     struct huge *free_descriptors;
     size_t cached_count;
@@ -130,6 +133,9 @@ struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *
 {
     ASSERT(size_bytes > 0 && size_bytes % PAGE_BYTES == 0);
     alignment = alignment < UNIT_BYTES ? UNIT_BYTES : alignment;
+    if (size_bytes > HUGE_SIZE_MAX || alignment > HUGE_SIZE_MAX) {
+        return NULL;
+    }
     lock_acquire(&huge.lock);
     struct huge *entry = cache_take(size_bytes, alignment);
     if (entry == NULL) {
@@ -224,8 +230,8 @@ static void account_map(struct huge *entry, size_t map_bytes)
 static void trim(struct huge *entry, size_t size_bytes)
 {
     size_t keep = bits_round_up(size_bytes, os_page_bytes);
-    if (entry->map_bytes - keep >= TRIM_BYTES && os_unmap(entry->base + keep,
-                                                          entry->map_bytes - keep)) {
+    if (entry->map_bytes - keep >= TRIM_BYTES &&
+        os_unmap(entry->base + keep, entry->map_bytes - keep)) {
         account_map(entry, keep);
     }
 }
@@ -248,6 +254,9 @@ static bool extend(struct huge *entry, size_t size_bytes)
 
 bool huge_resize_in_place(struct huge *entry, size_t size_bytes)
 {
+    if (size_bytes > HUGE_SIZE_MAX) {
+        return false;
+    }
     lock_acquire(&huge.lock);
     bool done = size_bytes <= entry->map_bytes || extend(entry, size_bytes);
     if (done) {
@@ -287,6 +296,9 @@ static bool move(struct huge *entry, size_t size_bytes, size_t alignment)
 bool huge_grow(struct huge *entry, size_t size_bytes, size_t alignment)
 {
     alignment = alignment < UNIT_BYTES ? UNIT_BYTES : alignment;
+    if (size_bytes > HUGE_SIZE_MAX || alignment > HUGE_SIZE_MAX) {
+        return false;
+    }
     lock_acquire(&huge.lock);
     bool aligned = (uintptr_t)entry->base % alignment == 0;
     bool done = (aligned && (size_bytes <= entry->map_bytes || extend(entry, size_bytes))) ||

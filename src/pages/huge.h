@@ -22,22 +22,22 @@ struct huge {
     char *base;
     size_t size_bytes;
     size_t map_bytes;
-    size_t touched_bytes;       /* beyond this and size_bytes the mapping reads as zero */
-    void *arena;                /* opaque here; NULL while kept for reuse */
+    size_t touched_bytes; /* beyond this and size_bytes the mapping reads as zero */
+    void *arena;          /* opaque here; NULL while kept for reuse */
     uint64_t freed_at_ns;
-    struct huge *previous;      /* kept mappings, oldest first; or free descriptors */
+    struct huge *previous; /* kept mappings, oldest first; or free descriptors */
     struct huge *next;
 };
 
 struct huge_policy {
-    size_t cache_bytes;         /* freed mappings that may be kept */
-    int64_t cache_ms;           /* and for how long; -1: any time, 0: not at all */
+    size_t cache_bytes; /* freed mappings that may be kept */
+    int64_t cache_ms;   /* and for how long; -1: any time, 0: not at all */
 };
 extern struct huge_policy huge_policy;
 
 void huge_start(void);
 
-/* A block of size_bytes (> 0, a multiple of 4 KiB, at most 2^47) at a multiple of alignment, a power of
+/* A block of size_bytes (> 0, a multiple of 4 KiB) at a multiple of alignment, a power of
  * two. *zeroed tells whether it reads as zero. NULL when memory is refused. */
 MUST_USE struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *zeroed);
 

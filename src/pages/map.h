@@ -54,8 +54,8 @@ struct map_leaf {
 };
 
 struct map_base {
-    uint8_t zero[LEAF_PAGES];              /* never written */
-    _Atomic uintptr_t root[ROOT_COUNT];    /* written once under the map lock (release) */
+    uint8_t zero[LEAF_PAGES];           /* never written */
+    _Atomic uintptr_t root[ROOT_COUNT]; /* written once under the map lock (release) */
 };
 
 extern struct map_base map_base;
@@ -74,16 +74,16 @@ static inline unsigned map_code(const void *address)
     if (UNLIKELY(high >= ROOT_COUNT)) {
         return 0;
     }
-    const char *leaf = (const char *)&map_base +
-                       atomic_load_explicit(&map_base.root[high], memory_order_relaxed);
+    const char *leaf =
+        (const char *)&map_base + atomic_load_explicit(&map_base.root[high], memory_order_relaxed);
     return (uint8_t)leaf[(uint32_t)value >> PAGE_LG];
 }
 
 /* The leaf of an address that map_cover() has covered. */
 static inline struct map_leaf *map_leaf_of(const void *address)
 {
-    uintptr_t distance = atomic_load_explicit(&map_base.root[(uintptr_t)address >> LEAF_LG],
-                                              memory_order_acquire);
+    uintptr_t distance =
+        atomic_load_explicit(&map_base.root[(uintptr_t)address >> LEAF_LG], memory_order_acquire);
     ASSERT(distance != 0);
     return (struct map_leaf *)((char *)&map_base + distance);
 }

@@ -6,9 +6,9 @@
 
 static struct {
     struct lock lock;
-    char *next;         /* under the lock */
-    char *end;          /* under the lock */
-    size_t given_bytes; /* under the lock */
+    char *next;                        /* under the lock */
+    char *end;                         /* under the lock */
+    size_t given_bytes;                /* under the lock */
     _Atomic ptrdiff_t untouched_bytes; /* any thread, relaxed: a statistic */
 } meta;
 

@@ -34,37 +34,38 @@ struct run_counter {
 
 struct page_heap {
     struct lock lock;
-    void *arena;                          /* immutable: the arena above, opaque here */
-    uint64_t nonempty;                    /* under the lock, like all that follows */
+    void *arena;       /* immutable: the arena above, opaque here */
+    uint64_t nonempty; /* under the lock, like all that follows */
     struct chunk *list[PAGE_HEAP_LISTS];
     struct chunk *dirty_first;
     struct chunk *dirty_last;
     size_t chunk_count;
-    size_t chunk_pages;                   /* pages of all chunks of this heap */
+    size_t chunk_pages; /* pages of all chunks of this heap */
     size_t active_pages;
-    size_t large_pages;                   /* of them in large blocks */
+    size_t large_pages; /* of them in large blocks */
     size_t dirty_pages;
     size_t peak_active_pages;
     struct decay decay;
-    uint32_t ticks;                       /* runs freed since the clock was read */
-    uint64_t purge_count;                 /* sweeps */
-    uint64_t purge_call_count;            /* madvise calls */
+    uint32_t ticks;            /* runs freed since the clock was read */
+    uint64_t purge_count;      /* sweeps */
+    uint64_t purge_call_count; /* madvise calls */
     uint64_t purged_pages;
     struct run_counter large[LARGE_CLASSES];
 };
 
 struct run_request {
-    unsigned page_count;  /* 1 .. RUN_PAGES_MAX */
-    unsigned alignment;   /* in pages, a power of two, <= CHUNK_PAGES */
-    bool every_page;      /* a slab: run_of and the class code stand in each page */
-    uint8_t large_index;  /* class of a large block for the counters, 0: 16 KiB; or LARGE_NONE */
+    unsigned page_count; /* 1 .. RUN_PAGES_MAX */
+    unsigned alignment;  /* in pages, a power of two, <= CHUNK_PAGES */
+    bool every_page;     /* a slab: run_of and the class code stand in each page */
+    uint8_t large_index; /* class of a large block for the counters, 0: 16 KiB; or LARGE_NONE */
 };
 
 /* How the page heaps behave, from the options; written once before the first heap is made. */
 struct page_policy {
-    size_t dirty_cap_bytes;      /* unused dirty bytes that may always stay */
-    unsigned dirty_cap_divisor;  /* ... or this part of the active bytes, when that is more */
-    size_t huge_from_bytes;      /* heaps of this size ask for huge pages in new chunks; SIZE_MAX: never */
+    size_t dirty_cap_bytes;     /* unused dirty bytes that may always stay */
+    unsigned dirty_cap_divisor; /* ... or this part of the active bytes, when that is more */
+    size_t
+        huge_from_bytes; /* heaps of this size ask for huge pages in new chunks; SIZE_MAX: never */
 };
 extern struct page_policy page_policy;
 

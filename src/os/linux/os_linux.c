@@ -32,19 +32,46 @@ void os_start(void)
     }
 }
 
+/* Calls that fail set errno, which belongs to the program: each function here puts it back. */
 void *os_map(void *hint, size_t size_bytes)
 {
     ASSERT(size_bytes % os_page_bytes == 0);
-    void *address = mmap(hint, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                         -1, 0);
+    int saved_errno = errno;
+    void *address =
+        mmap(hint, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    errno = saved_errno;
     return address == MAP_FAILED ? NULL : address;
+}
+
+bool os_unmap(void *address, size_t size_bytes)
+{
+    int saved_errno = errno;
+    bool done = munmap(address, size_bytes) == 0;
+    errno = saved_errno;
+    return done;
+}
+
+static bool advise(void *address, size_t size_bytes, int advice)
+{
+    int saved_errno = errno;
+    bool done = madvise(address, size_bytes, advice) == 0;
+    errno = saved_errno;
+    return done;
+}
+
+static bool remap(void *address, size_t old_bytes, size_t new_bytes, int flags, void *target)
+{
+    int saved_errno = errno;
+    bool done = mremap(address, old_bytes, new_bytes, flags, target) != MAP_FAILED;
+    errno = saved_errno;
+    return done;
 }
 
 /* Gives back a piece that was mapped a moment ago. Such a call fails only when it would split a
  * mapping above the kernel's limit; then the address space stays reserved and untouched. */
 static void trim(char *address, size_t size_bytes)
 {
-    if (size_bytes > 0 && munmap(address, size_bytes) != 0) {
+    if (size_bytes > 0 && !os_unmap(address, size_bytes)) {
         return;
     }
 }
@@ -56,7 +83,7 @@ void *os_map_aligned(size_t size_bytes, size_t alignment)
         return address;
     }
     /* Not aligned by luck (kernels from 6.7 on align large mappings): map more, cut both ends. */
-    if (munmap(address, size_bytes) != 0 || size_bytes + alignment < size_bytes) {
+    if (!os_unmap(address, size_bytes) || size_bytes + alignment < size_bytes) {
         return NULL;
     }
     address = os_map(NULL, size_bytes + alignment - os_page_bytes);
@@ -69,40 +96,34 @@ void *os_map_aligned(size_t size_bytes, size_t alignment)
     return address + head;
 }
 
-bool os_unmap(void *address, size_t size_bytes)
-{
-    return munmap(address, size_bytes) == 0;
-}
-
 bool os_purge(void *address, size_t size_bytes)
 {
-    return madvise(address, size_bytes, MADV_DONTNEED) == 0;
+    return advise(address, size_bytes, MADV_DONTNEED);
 }
 
 bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes)
 {
-    return mremap(address, old_bytes, new_bytes, 0) != MAP_FAILED;
+    return remap(address, old_bytes, new_bytes, 0, NULL);
 }
 
 bool os_move(void *address, size_t old_bytes, void *target, size_t new_bytes)
 {
-    return mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target) !=
-           MAP_FAILED;
+    return remap(address, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target);
 }
 
 void os_populate(void *address, size_t size_bytes)
 {
-    (void)madvise(address, size_bytes, MADV_POPULATE_WRITE);
+    (void)advise(address, size_bytes, MADV_POPULATE_WRITE);
 }
 
 void os_want_huge_pages(void *address, size_t size_bytes)
 {
-    (void)madvise(address, size_bytes, MADV_HUGEPAGE);
+    (void)advise(address, size_bytes, MADV_HUGEPAGE);
 }
 
 void os_refuse_huge_pages(void *address, size_t size_bytes)
 {
-    (void)madvise(address, size_bytes, MADV_NOHUGEPAGE);
+    (void)advise(address, size_bytes, MADV_NOHUGEPAGE);
 }
 
 static uint64_t read_clock(clockid_t clock)
@@ -148,7 +169,9 @@ const char *os_environment(const char *name)
 
 bool os_link_text(const char *path, char *buffer, size_t size_bytes)
 {
+    int saved_errno = errno;
     ssize_t length = readlink(path, buffer, size_bytes - 1);
+    errno = saved_errno;
     if (length < 0) {
         return false;
     }
@@ -156,21 +179,28 @@ bool os_link_text(const char *path, char *buffer, size_t size_bytes)
     return true;
 }
 
+static void futex(uint32_t *word, int operation, uint32_t value, const struct timespec *limit)
+{
+    int saved_errno = errno;
+    (void)syscall(SYS_futex, word, operation, value, limit, NULL, 0);
+    errno = saved_errno;
+}
+
 void os_wait(uint32_t *word, uint32_t expected)
 {
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+    futex(word, FUTEX_WAIT_PRIVATE, expected, NULL);
 }
 
 void os_wait_for(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 {
     struct timespec limit = {(time_t)(timeout_ns / NS_PER_SECOND),
                              (long)(timeout_ns % NS_PER_SECOND)};
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &limit, NULL, 0);
+    futex(word, FUTEX_WAIT_PRIVATE, expected, &limit);
 }
 
 void os_wake(uint32_t *word, unsigned waiters)
 {
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, NULL, NULL, 0);
+    futex(word, FUTEX_WAKE_PRIVATE, waiters, NULL);
 }
 
 uintptr_t os_thread_self(void)
