@@ -15,7 +15,8 @@ enum {
     GROWING_BYTES = 256 * 1024,
 };
 
-/* The cache of the calling thread, or NULL; false when the process cannot start for lack of memory. */
+/* The cache of the calling thread, or NULL; false when the process cannot start for lack of memory.
+ */
 static bool own_cache(struct cache **cache)
 {
     if (UNLIKELY(thread_front_now() == &front_none) && !process_start()) {

@@ -1,8 +1,8 @@
 /* block.h: what the exported functions share: a block from size, alignment and flags, and back.
  *
- * The fast paths stand in malloc.c, extended.c and cxx.c; everything here is what they fall through to,
- * and complete in itself. A pointer is verified before anything is done with it: one that does not start
- * a block of ours gives one line and abort(), whatever its 64 bits are.
+ * The fast paths stand in malloc.c, extended.c and cxx.c; everything here is what they fall through
+ * to, and complete in itself. A pointer is verified before anything is done with it: one that does
+ * not start a block of ours gives one line and abort(), whatever its 64 bits are.
  *
  * Thread safety: all functions may be called by any thread. None but those that say so touch errno.
  */
@@ -27,7 +27,8 @@ MUST_USE void *block_alloc(const struct block_request *request);
 /* What block_alloc() would make usable: 0 when there is no such block. */
 size_t block_usable_size(size_t size_bytes, size_t alignment);
 
-/* The class code of a block. Aborts with a line that names the function when the pointer is not one. */
+/* The class code of a block. Aborts with a line that names the function when the pointer is not
+ * one. */
 unsigned block_code(const char *function, const void *block);
 
 /* Its usable size in bytes. */
@@ -48,7 +49,8 @@ MUST_USE void *block_realloc(struct block_resize old, const struct block_request
 /* Resizes a block in place to a large usable size. False, nothing changed, when that cannot be. */
 MUST_USE bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool zero);
 
-/* Sets errno to ENOMEM; under xmalloc prints a line that names the function and aborts. Result: NULL. */
+/* Sets errno to ENOMEM; under xmalloc prints a line that names the function and aborts. Result:
+ * NULL. */
 void *out_of_memory(const char *function);
 
 /* The bin of a class code in a front. */
@@ -59,8 +61,8 @@ ALWAYS_INLINE struct cache_bin *bin_at(struct cache_front *front, size_t code)
     return bin;
 }
 
-/* The fast path of allocation: a cached block for a request of size_bytes, or NULL for the slow path.
- * 17 instructions and 3 branches; docs/fast-path.md. */
+/* The fast path of allocation: a cached block for a request of size_bytes, or NULL for the slow
+ * path. 17 instructions and 3 branches; docs/fast-path.md. */
 ALWAYS_INLINE void *fast_alloc(size_t size_bytes)
 {
     struct cache_front *front = thread_front_now();
@@ -76,8 +78,8 @@ ALWAYS_INLINE void *fast_alloc(size_t size_bytes)
     return NULL;
 }
 
-/* The fast path of free(): false for the slow path. The pointer may be any 64 bits: it is cached only
- * when a cached block of ours starts there and it is not the one that was freed last. */
+/* The fast path of free(): false for the slow path. The pointer may be any 64 bits: it is cached
+ * only when a cached block of ours starts there and it is not the one that was freed last. */
 ALWAYS_INLINE bool fast_free(void *block)
 {
     struct cache_front *front = thread_front_now();

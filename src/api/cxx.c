@@ -1,9 +1,10 @@
 /* cxx.c: C++'s operator new and delete, in C, under their mangled names.
  *
- * Nothing here links libstdc++. On failure the new_handler loop is run and std::bad_alloc thrown through
- * functions of the C++ library that the program itself has loaded, found when first needed: a weak
- * reference would be fixed when this library is loaded and miss one that comes later (a Python extension
- * with RTLD_LOCAL). The object is compiled with unwind tables, so exceptions pass through its frames.
+ * Nothing here links libstdc++. On failure the new_handler loop is run and std::bad_alloc thrown
+ * through functions of the C++ library that the program itself has loaded, found when first needed:
+ * a weak reference would be fixed when this library is loaded and miss one that comes later (a
+ * Python extension with RTLD_LOCAL). The object is compiled with unwind tables, so exceptions pass
+ * through its frames.
  *
  * Thread safety: as malloc.
  */
@@ -78,7 +79,8 @@ static void *try_alloc(size_t size, size_t alignment)
     return block_alloc(&request);
 }
 
-/* The loop that the C++ standard asks for. A handler makes memory free, throws, or ends the program. */
+/* The loop that the C++ standard asks for. A handler makes memory free, throws, or ends the
+ * program. */
 static NOINLINE void *new_slow(size_t size, size_t alignment)
 {
     for (;;) {

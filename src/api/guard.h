@@ -7,8 +7,8 @@
 
 #include "cache/thread.h"
 
-/* The bytes that junk filling writes into fresh and into freed blocks: interface, as tests and people
- * who read dumps know them. */
+/* The bytes that junk filling writes into fresh and into freed blocks: interface, as tests and
+ * people who read dumps know them. */
 enum { JUNK_ALLOC_BYTE = 0xa5, JUNK_FREE_BYTE = 0x5a };
 
 /* A block is about to be given out; zeroed: it must read as zero and does. */

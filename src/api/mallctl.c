@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
-/* Reads, writes or acts by name. Results: 0 or an errno value, as the contract lists them; errno itself
- * is not the channel. Any thread. */
+/* Reads, writes or acts by name. Results: 0 or an errno value, as the contract lists them; errno
+ * itself is not the channel. Any thread. */
 int API(mallctl)(const char *name, void *old, size_t *old_length, void *new, size_t new_length)
 {
     size_t mib[CTL_DEPTH_MAX];

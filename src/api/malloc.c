@@ -1,7 +1,7 @@
 /* malloc.c: the standard family: malloc, free, calloc, realloc, and the aligned functions.
  *
- * The fast paths are fast_alloc() and fast_free() in block.h; here they meet their slow halves. What
- * each function does at its limits is jemalloc's contract; test/api holds it.
+ * The fast paths are fast_alloc() and fast_free() in block.h; here they meet their slow halves.
+ * What each function does at its limits is jemalloc's contract; test/api holds it.
  *
  * All functions are safe in any thread. None is async-signal-safe.
  */

@@ -1,4 +1,5 @@
-/* malloc.h: the prototypes of the exported functions under their names in this build. What they do: include/jemalloc/jemalloc.h and malloc.c.
+/* malloc.h: the prototypes of the exported functions under their names in this build. What they do:
+ * include/jemalloc/jemalloc.h and malloc.c.
  */
 #ifndef API_MALLOC_H
 #define API_MALLOC_H

@@ -1,7 +1,7 @@
 /* cache.c: filling, flushing, growing and collecting a thread cache. See cache.h.
  *
- * A bin starts with few slots and doubles them when it runs empty or full, up to a share of bytes; a
- * thread that stays small stays in one page of slots.
+ * A bin starts with few slots and doubles them when it runs empty or full, up to a share of bytes;
+ * a thread that stays small stays in one page of slots.
  */
 #include "cache/cache.h"
 

@@ -4,20 +4,23 @@
  *                            v                          v                  v
  *                            [ room ......... | block | block | ... | block | NULL ]
  *
- * malloc takes *head and moves head up; free stores below head and moves it down. NULL under the bottom
- * says "empty" without a count; the low 16 bits of head equal to `full` say "no room" (a bin's slots span
- * less than 64 KiB, so no other position has those bits). `left` counts down to the next event.
+ * malloc takes *head and moves head up; free stores below head and moves it down. NULL under the
+ * bottom says "empty" without a count; the low 16 bits of head equal to `full` say "no room" (a
+ * bin's slots span less than 64 KiB, so no other position has those bits). `left` counts down to
+ * the next event.
  *
- * A bin of zeros is always slow: inverse 0 rejects every free, and limit 0 rejects every malloc. So one
- * static front of zeros serves threads that have no cache yet, and a thread whose pointer is set to a
- * zero front takes the slow path on each call. That one pointer is the switch for everything that must
- * see each call: fill, exact counts, sampling, checks. The fast paths test nothing else.
+ * A bin of zeros is always slow: inverse 0 rejects every free, and limit 0 rejects every malloc. So
+ * one static front of zeros serves threads that have no cache yet, and a thread whose pointer is
+ * set to a zero front takes the slow path on each call. That one pointer is the switch for
+ * everything that must see each call: fill, exact counts, sampling, checks. The fast paths test
+ * nothing else.
  *
- * Counting costs the fast paths nothing: requests are the way that `left` went; frees are what came in by
- * fills and what is there, against requests.
+ * Counting costs the fast paths nothing: requests are the way that `left` went; frees are what came
+ * in by fills and what is there, against requests.
  *
- * Invariants: full <= head <= bottom, counted in slots; *bottom is NULL; the blocks of bin i are of class
- * i - 1. Thread safety: a cache belongs to one thread; others read its counters only, which may be stale.
+ * Invariants: full <= head <= bottom, counted in slots; *bottom is NULL; the blocks of bin i are of
+ * class i - 1. Thread safety: a cache belongs to one thread; others read its counters only, which
+ * may be stale.
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H

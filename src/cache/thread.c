@@ -78,8 +78,8 @@ static void unlink_cache(struct cache *cache)
     }
 }
 
-/* The all-slow front of a cache, with the modes. When there is no memory for one the thread stays on
- * the static one and asks again at its next call. */
+/* The all-slow front of a cache, with the modes. When there is no memory for one the thread stays
+ * on the static one and asks again at its next call. */
 static struct cache_front *shim_of(struct cache *cache, uint32_t modes)
 {
     if (cache->shim == NULL) {

@@ -3,14 +3,16 @@
  *     thread_front ->  front_none       the thread has not allocated yet
  *                  ->  its cache        the normal state: fast paths work
  *                  ->  its shim         a mode needs to see each call; the shim knows the cache
- *                  ->  front_switch     another thread changed the modes: look at them at the next call
+ *                  ->  front_switch     another thread changed the modes: look at them at the next
+ * call
  *                  ->  front_exited     the thread's destructor has run: no cache any more
  *
- * All but the cache are zero bins with limit 0, so the fast paths fall through to the slow ones, which
- * sort out which it is. 8 bytes of thread-local storage in all, so dlopen of the library always works.
+ * All but the cache are zero bins with limit 0, so the fast paths fall through to the slow ones,
+ * which sort out which it is. 8 bytes of thread-local storage in all, so dlopen of the library
+ * always works.
  *
- * The owner writes its pointer under the threads lock; other threads may store front_switch into it,
- * under the same lock; the owner reads it without.
+ * The owner writes its pointer under the threads lock; other threads may store front_switch into
+ * it, under the same lock; the owner reads it without.
  */
 #ifndef CACHE_THREAD_H
 #define CACHE_THREAD_H
@@ -30,7 +32,8 @@ ALWAYS_INLINE struct cache_front *thread_front_now(void)
 void thread_start(void);
 
 /* The cache of the calling thread, made when it has none yet; NULL when it must do without one (its
- * destructors have run, caches are off, memory is refused). The arena for it then is thread_arena(). */
+ * destructors have run, caches are off, memory is refused). The arena for it then is
+ * thread_arena(). */
 struct cache *thread_cache(void);
 struct arena *thread_arena(void);
 /* The modes of the calling thread; valid after thread_cache(). */

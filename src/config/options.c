@@ -1,7 +1,7 @@
 /* options.c: grammar, values, sources and messages of the options. See options.h.
  *
- * The messages are interface: programs and people match them. Numbers are read in base 0 (0x.., 0..)
- * with an optional sign; 2^64-1 reads as -1 where the option is signed.
+ * The messages are interface: programs and people match them. Numbers are read in base 0 (0x..,
+ * 0..) with an optional sign; 2^64-1 reads as -1 where the option is signed.
  */
 #include "config/options.h"
 

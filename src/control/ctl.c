@@ -1,5 +1,5 @@
-/* ctl.c: the table of control names, look-up, and moving values. The values themselves: ctl_values.c.
- * See ctl.h. */
+/* ctl.c: the table of control names, look-up, and moving values. The values themselves:
+ * ctl_values.c. See ctl.h. */
 #include "control/ctl.h"
 
 #include "config/options.h"
@@ -91,8 +91,8 @@ static bool parse_option(const char *text, size_t length, size_t *index)
     return false;
 }
 
-/* The first row at or after `from` whose elements before `depth` are those of `from`, and which has the
- * given text there; *number becomes its MIB number. ROW_COUNT when there is none. */
+/* The first row at or after `from` whose elements before `depth` are those of `from`, and which has
+ * the given text there; *number becomes its MIB number. ROW_COUNT when there is none. */
 static unsigned find_row(unsigned from, unsigned depth, const char *text, size_t length,
                          size_t *number)
 {

@@ -1,7 +1,8 @@
 /* ctl.h: control names: from a name to its MIB, and reading, writing and acting by MIB.
  *
- * A MIB has one number for each element of a name: for <i> the index itself, for a word the number of the
- * first row of the table that begins with the same elements. The last word's number is therefore the row.
+ * A MIB has one number for each element of a name: for <i> the index itself, for a word the number
+ * of the first row of the table that begins with the same elements. The last word's number is
+ * therefore the row.
  *
  * Results are 0 or an errno value. Any thread may call these.
  */
@@ -17,12 +18,12 @@ enum { CTL_DEPTH_MAX = 7, CTL_ALL_ARENAS = 4096 };
 extern const char ctl_version[];
 extern const char ctl_dg_version[];
 
-/* Fills mib with the elements of a name, perhaps a partial one, up to *mib_length, which becomes their
- * number. ENOENT: there is no such name. */
+/* Fills mib with the elements of a name, perhaps a partial one, up to *mib_length, which becomes
+ * their number. ENOENT: there is no such name. */
 int ctl_name_to_mib(const char *name, size_t *mib, size_t *mib_length);
 
-/* The value of a MIB to *old (may be NULL), and from *new (may be NULL). EINVAL: a length is not that of
- * the type; what fits is copied. EPERM: the name cannot be read, or not be written. */
+/* The value of a MIB to *old (may be NULL), and from *new (may be NULL). EINVAL: a length is not
+ * that of the type; what fits is copied. EPERM: the name cannot be read, or not be written. */
 struct ctl_buffers {
     void *old;
     size_t *old_length;

@@ -1,7 +1,7 @@
 /* ctl_values.h: the readers and writers behind the control names of ctl_table.h.
  *
- * A reader gets the MIB, so the indices in it, and the row's argument; results are 0 or an errno value.
- * Any thread may call them; each takes the locks that it needs.
+ * A reader gets the MIB, so the indices in it, and the row's argument; results are 0 or an errno
+ * value. Any thread may call them; each takes the locks that it needs.
  */
 #ifndef CONTROL_CTL_VALUES_H
 #define CONTROL_CTL_VALUES_H

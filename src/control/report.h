@@ -2,8 +2,9 @@
 #ifndef CONTROL_REPORT_H
 #define CONTROL_REPORT_H
 
-/* Prints statistics as text through write(opaque, text); NULL: to where messages go. The letters choose
- * sections: g leaves out general information, a arenas, b bins. Refreshes the snapshot. Any thread. */
+/* Prints statistics as text through write(opaque, text); NULL: to where messages go. The letters
+ * choose sections: g leaves out general information, a arenas, b bins. Refreshes the snapshot. Any
+ * thread. */
 void report_print(void (*write)(void *opaque, const char *text), void *opaque, const char *letters);
 
 #endif

@@ -1,7 +1,7 @@
 /* statistics.h: what the process holds, summed when somebody asks.
  *
- * Everything is counted on the way down, under locks that are held anyway; this module adds it up. The
- * numbers of a snapshot belong together as far as threads stand still.
+ * Everything is counted on the way down, under locks that are held anyway; this module adds it up.
+ * The numbers of a snapshot belong together as far as threads stand still.
  */
 #ifndef CONTROL_STATISTICS_H
 #define CONTROL_STATISTICS_H

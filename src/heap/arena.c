@@ -202,8 +202,8 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
     return filled;
 }
 
-/* After regions came back: moves the slab to its list. `before` is its free_count until then. Result: a
- * slab to delete once the lock is free, or NULL. Lock held. */
+/* After regions came back: moves the slab to its list. `before` is its free_count until then.
+ * Result: a slab to delete once the lock is free, or NULL. Lock held. */
 static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before)
 {
     if (slab->free_count == slab->region_count) {
@@ -227,8 +227,8 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
     return NULL;
 }
 
-/* Puts the regions of one slab back: of the blocks from `at` on, as many as follow each other in it.
- * Lock held. Result: the index behind them. */
+/* Puts the regions of one slab back: of the blocks from `at` on, as many as follow each other in
+ * it. Lock held. Result: the index behind them. */
 static unsigned put_stretch(struct run *slab, void *const *blocks, struct run *const *slabs,
                             unsigned at, unsigned count)
 {

@@ -1,13 +1,14 @@
 /* arena.h: an arena: a bin of slabs for each small class, and a page heap for the rest.
  *
- * Threads use one arena each, and many threads may share it. Blocks go back to the arena that they came
- * from, whoever frees them. Bins exchange blocks with thread caches in batches, under one lock each.
+ * Threads use one arena each, and many threads may share it. Blocks go back to the arena that they
+ * came from, whoever frees them. Bins exchange blocks with thread caches in batches, under one lock
+ * each.
  *
- * In a bin the slabs with free regions stand in lists by how empty they are; the fullest serves first.
- * One empty slab is kept, further ones go back to the page heap.
+ * In a bin the slabs with free regions stand in lists by how empty they are; the fullest serves
+ * first. One empty slab is kept, further ones go back to the page heap.
  *
- * Invariants: a slab with no free region is in no list; a slab with all regions free is `empty` or gone;
- * nonempty has bit l set iff list[l] is not empty.
+ * Invariants: a slab with no free region is in no list; a slab with all regions free is `empty` or
+ * gone; nonempty has bit l set iff list[l] is not empty.
  *
  * Thread safety: all functions may be called by any thread; each takes the locks that it needs.
  */
@@ -69,8 +70,9 @@ static inline struct arena *arena_of_run(const struct run *run)
     return run->chunk->heap->arena;
 }
 
-/* Fills a cache: up to `wanted` blocks of a small class, at least one unless memory is refused. Result:
- * how many, in the order in which they should be used. *contended is set when the lock was held. */
+/* Fills a cache: up to `wanted` blocks of a small class, at least one unless memory is refused.
+ * Result: how many, in the order in which they should be used. *contended is set when the lock was
+ * held. */
 unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, unsigned wanted,
                     bool *contended);
 

@@ -1,7 +1,8 @@
-/* class.c: size classes by arithmetic on the position of the highest bit, and as tables. See class.h.
+/* class.c: size classes by arithmetic on the position of the highest bit, and as tables. See
+ * class.h.
  *
- * The arithmetic serves all 232 classes off the fast path; the tables serve the 41 classes that threads
- * cache, in one load.
+ * The arithmetic serves all 232 classes off the fast path; the tables serve the 41 classes that
+ * threads cache, in one load.
  */
 #include "heap/class.h"
 
@@ -91,8 +92,8 @@ uint8_t class_of(size_t size_bytes)
     if (size_bytes <= LINEAR_MAX) {
         return (uint8_t)((size_bytes + QUANTUM - 1) / QUANTUM);
     }
-    /* The doubling (2^lg, 2^(lg+1)] that holds the size; minus one puts a power of two at the end of
-     * its doubling, not the start of the next. */
+    /* The doubling (2^lg, 2^(lg+1)] that holds the size; minus one puts a power of two at the end
+     * of its doubling, not the start of the next. */
     unsigned lg = bits_highest(size_bytes - 1);
     size_t step_lg = lg - STEPS_LG;
     size_t step_index = (size_bytes - 1 - ((size_t)1 << lg)) >> step_lg;
@@ -127,7 +128,8 @@ size_t usable_size_aligned(size_t size_bytes, size_t alignment)
 {
     ASSERT(bits_is_power_of_two(alignment));
     if (size_bytes <= SMALL_SIZE_MAX && alignment <= PAGE_BYTES) {
-        /* Slabs start at pages, and a class that holds a multiple of the alignment is one itself. */
+        /* Slabs start at pages, and a class that holds a multiple of the alignment is one itself.
+         */
         size_t rounded = bits_round_up(size_bytes == 0 ? 1 : size_bytes, alignment);
         if (rounded <= SMALL_SIZE_MAX) {
             return usable_size(rounded);

@@ -1,9 +1,9 @@
 /* class.h: size classes, the sizes in which blocks are handed out.
  *
  * A class is an index 0..CLASS_COUNT-1 ordered by size. Sizes follow jemalloc's scheme, so that
- * nallocx() and malloc_usable_size() agree with it: 8, then multiples of 16 up to 128, then four equal
- * steps in each doubling. The steps bound internal waste to 20 % (a request one byte above a power of
- * two), about 10 % on average.
+ * nallocx() and malloc_usable_size() agree with it: 8, then multiples of 16 up to 128, then four
+ * equal steps in each doubling. The steps bound internal waste to 20 % (a request one byte above a
+ * power of two), about 10 % on average.
  *
  *     index   0   1  2  3  4  5  6   7    8   |  9  10  11  12 | 13 ...
  *     size    8  16 32 48 64 80 96 112  128   | 160 192 224 256 | 320 ...
@@ -13,8 +13,8 @@
  *     36 .. 40    16, 20, 24, 28 and 32 KiB: runs of pages, cached by threads too
  *     41 ..       counted by class, but sized to the page
  *
- * A thread cache's bin i serves class i - 1, and the class code in the address map and in size_code[]
- * is 4 i (map.h says why).
+ * A thread cache's bin i serves class i - 1, and the class code in the address map and in
+ * size_code[] is 4 i (map.h says why).
  *
  * Invariants: class_size() is strictly increasing; class_of(class_size(c)) == c for every class c;
  * every size from 16 up is a multiple of 16. All functions are pure, constant time, and safe in any
@@ -51,8 +51,8 @@ uint8_t class_of(size_t size_bytes);
 /* The size in bytes of blocks of a class. class_index < CLASS_COUNT. */
 size_t class_size(uint8_t class_index);
 
-/* What a block for a request may hold: the class size up to 16 KiB, then whole pages of 4 KiB. 0 when
- * the request is larger than CLASS_SIZE_MAX. */
+/* What a block for a request may hold: the class size up to 16 KiB, then whole pages of 4 KiB. 0
+ * when the request is larger than CLASS_SIZE_MAX. */
 size_t usable_size(size_t size_bytes);
 
 /* The same for a request with an alignment, a power of two. 0 when there is no such block. */
@@ -64,12 +64,13 @@ extern const uint8_t size_code[CACHED_SIZE_MAX / 8 + 1];
 /* Of a bin: the size of its blocks. Bin 0 and the codes that are no class: 0. */
 extern const uint32_t bin_size[CODE_BINS];
 
-/* Of a bin: I = ceil(2^64 / d). An address p starts a block only if p * I mod 2^64 < I, which holds for
- * the multiples of d among the addresses below 2^48 and for no others (D. Lemire, O. Kaser, N. Kurz,
- * "Faster Remainder by Direct Computation", 2019; for d = m 2^k with m < 8 their bound on the dividend
- * is p m < I, and I is above 2^50 here). Slabs place their regions at multiples of the class size, so the
- * test is exact. d is 4096 for runs. 0, which no address passes, where slabs would waste too much by it
- * (5 to 14 KiB, but 8 KiB): freeing those takes the slow path, which asks the slab. */
+/* Of a bin: I = ceil(2^64 / d). An address p starts a block only if p * I mod 2^64 < I, which holds
+ * for the multiples of d among the addresses below 2^48 and for no others (D. Lemire, O. Kaser, N.
+ * Kurz, "Faster Remainder by Direct Computation", 2019; for d = m 2^k with m < 8 their bound on the
+ * dividend is p m < I, and I is above 2^50 here). Slabs place their regions at multiples of the
+ * class size, so the test is exact. d is 4096 for runs. 0, which no address passes, where slabs
+ * would waste too much by it (5 to 14 KiB, but 8 KiB): freeing those takes the slow path, which
+ * asks the slab. */
 extern const uint64_t bin_inverse[CODE_BINS];
 
 static inline unsigned class_code(uint8_t class_index)

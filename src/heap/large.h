@@ -1,7 +1,7 @@
 /* large.h: blocks above 14 KiB: runs of pages up to 1 MiB, mappings of their own above.
  *
- * Sizes here are usable sizes: multiples of 4 KiB, at least 16 KiB unless a large alignment made a small
- * request large.
+ * Sizes here are usable sizes: multiples of 4 KiB, at least 16 KiB unless a large alignment made a
+ * small request large.
  *
  * Thread safety: all functions may be called by any thread, but a block is resized or freed by one
  * thread at a time, as the program promises.
@@ -12,8 +12,8 @@
 #include "heap/arena.h"
 #include "pages/huge.h"
 
-/* A block of size_bytes at a multiple of alignment (a power of two). zero: it must read as zero. NULL
- * when memory is refused. */
+/* A block of size_bytes at a multiple of alignment (a power of two). zero: it must read as zero.
+ * NULL when memory is refused. */
 MUST_USE void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool zero);
 
 /* Frees a block with the class code `code`, which is that of a run or of a mapping. */
@@ -22,12 +22,12 @@ void large_free(void *block, unsigned code);
 /* Usable size of a block whose code is CODE_RUN or CODE_HUGE. */
 size_t large_size(const void *block, unsigned code);
 
-/* Resizes a block to size_bytes, a large size, where it lies. False, nothing changed, when that cannot
- * be. zero: bytes that it gains read as zero. */
+/* Resizes a block to size_bytes, a large size, where it lies. False, nothing changed, when that
+ * cannot be. zero: bytes that it gains read as zero. */
 MUST_USE bool large_resize(void *block, unsigned code, size_t size_bytes, bool zero);
 
-/* Grows a block that has a mapping of its own by moving its pages. Its new address, or NULL, nothing
- * changed, when the block is another kind or memory is refused. */
+/* Grows a block that has a mapping of its own by moving its pages. Its new address, or NULL,
+ * nothing changed, when the block is another kind or memory is refused. */
 MUST_USE void *large_move(void *block, unsigned code, size_t size_bytes, size_t alignment,
                           bool zero);
 

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-/* Pages of a slab, and ceil(2^32 / size), which divides offsets within it exactly. Sizes are a balance:
- * a small slab empties sooner and pins less, a large one is taken less often (docs/decisions/slab-sizes.md
- * has the figures). */
+/* Pages of a slab, and ceil(2^32 / size), which divides offsets within it exactly. Sizes are a
+ * balance: a small slab empties sooner and pins less, a large one is taken less often
+ * (docs/decisions/slab-sizes.md has the figures). */
 struct slab_shape {
     uint32_t reciprocal;
     uint8_t page_count;

@@ -5,14 +5,14 @@
  *              ^ first, a multiple of the class size
  *              |<- may have been used ->|<- fresh: never used, untouched, zero when the run was ->|
  *
- * Regions that were freed are ones in free_bits; those from `fresh` on were never handed out, so that a
- * large slab costs only the memory that its used part touches. The lowest free region is handed out
- * first: live blocks gather and slabs empty sooner.
+ * Regions that were freed are ones in free_bits; those from `fresh` on were never handed out, so
+ * that a large slab costs only the memory that its used part touches. The lowest free region is
+ * handed out first: live blocks gather and slabs empty sooner.
  *
  * Nothing of this lies in the slab: a write past a block cannot reach it.
  *
- * Invariants: free_count = ones in free_bits + (region_count - fresh); no bit at or above fresh is set.
- * Guarded by the lock of the bin that the slab belongs to.
+ * Invariants: free_count = ones in free_bits + (region_count - fresh); no bit at or above fresh is
+ * set. Guarded by the lock of the bin that the slab belongs to.
  */
 #ifndef HEAP_SLAB_H
 #define HEAP_SLAB_H
@@ -34,8 +34,8 @@ void slab_delete(struct run *slab);
 /* Takes up to `wanted` regions, in rising address order, the lowest first. Result: how many. */
 unsigned slab_take(struct run *slab, void **regions, unsigned wanted);
 
-/* Puts a region back. Aborts with one line when the pointer is not the start of a region that is out:
- * a double free, or a pointer into the middle of a block. */
+/* Puts a region back. Aborts with one line when the pointer is not the start of a region that is
+ * out: a double free, or a pointer into the middle of a block. */
 void slab_put(struct run *slab, const void *region);
 
 /* True when a region starts at the pointer. Takes no lock: reads what is immutable only. */

@@ -3,11 +3,12 @@
  *     word   0 free   1 held   2 held, somebody may sleep
  *            3 held by fork    4 held by fork, somebody may sleep
  *
- * Ranks order the locks: a thread takes locks in falling rank only, which debug builds assert. While
- * the process has one thread the word is changed by plain stores: the lock then only marks itself.
+ * Ranks order the locks: a thread takes locks in falling rank only, which debug builds assert.
+ * While the process has one thread the word is changed by plain stores: the lock then only marks
+ * itself.
  *
- * Fork: the forking thread takes every lock with lock_hold_for_fork(). Until it lets them go it owns
- * them all, so its own acquire and release calls pass through (handlers of other libraries may
+ * Fork: the forking thread takes every lock with lock_hold_for_fork(). Until it lets them go it
+ * owns them all, so its own acquire and release calls pass through (handlers of other libraries may
  * allocate between ours and the fork); all other threads wait.
  *
  * Invariants: word is one of the five values; the counters change only under the lock.

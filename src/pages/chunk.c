@@ -34,7 +34,8 @@ void chunk_pool_start(void)
     lock_init(&pool.lock, LOCK_POOL);
 }
 
-/* Empties a descriptor: the pages first..first+count-1 are unused and clean, others out of bounds. */
+/* Empties a descriptor: the pages first..first+count-1 are unused and clean, others out of bounds.
+ */
 static void chunk_reset(struct chunk *chunk, unsigned first, unsigned count)
 {
     bits_set_range(chunk->used, 0, CHUNK_PAGES);

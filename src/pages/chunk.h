@@ -8,12 +8,13 @@
  *      0    1     unused dirty: purging makes it clean
  *      1    any   in a run; the bit says what the page was when it came, or worse
  *
- * The descriptor of a chunk lies in the allocator's own memory, with the descriptors of its runs behind
- * it: what a program writes past a block cannot reach them. run_of leads from a page to its run.
+ * The descriptor of a chunk lies in the allocator's own memory, with the descriptors of its runs
+ * behind it: what a program writes past a block cannot reach them. run_of leads from a page to its
+ * run.
  *
- * Invariants: free_pages is the number of zeros in `used`; dirty_pages that of pages unused and dirty;
- * no stretch of unused pages is longer than longest_free (an upper bound: allocation may leave it
- * stale, a failed search makes it exact); no unused page lies below first_free.
+ * Invariants: free_pages is the number of zeros in `used`; dirty_pages that of pages unused and
+ * dirty; no stretch of unused pages is longer than longest_free (an upper bound: allocation may
+ * leave it stale, a failed search makes it exact); no unused page lies below first_free.
  *
  * Guarded by the lock of the page heap that owns the chunk, or of the pool while it is spare.
  */
@@ -89,13 +90,13 @@ void chunk_give_back(struct chunk *chunk);
  * (a power of two), or CHUNK_PAGES when there is none; then longest_free is exact. */
 unsigned chunk_find(struct chunk *chunk, unsigned page_count, unsigned alignment);
 
-/* Makes pages used, or unused again; they are unused, or used. `touched` of them, from the first on,
- * become dirty. Length of the unused stretch that results. */
+/* Makes pages used, or unused again; they are unused, or used. `touched` of them, from the first
+ * on, become dirty. Length of the unused stretch that results. */
 void chunk_use(struct chunk *chunk, unsigned page, unsigned page_count);
 unsigned chunk_unuse(struct chunk *chunk, unsigned page, unsigned page_count, unsigned touched);
 
-/* A descriptor for a run of the pages, which are used; every_page: run_of leads from each page to it,
- * else from the first only. */
+/* A descriptor for a run of the pages, which are used; every_page: run_of leads from each page to
+ * it, else from the first only. */
 struct run *chunk_run_new(struct chunk *chunk, unsigned page, unsigned page_count, bool every_page);
 void chunk_run_delete(struct run *run);
 

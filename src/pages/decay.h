@@ -1,8 +1,8 @@
 /* decay.h: how many unused dirty pages may stay, as a curve over time.
  *
- * Pages that fell unused t milliseconds ago may stay in the share 1 - smoothstep(t / decay_ms): all at
- * first, none after decay_ms. Time is cut into DECAY_STEPS epochs; a ring counts the pages that came
- * in each. decay_ms 0 purges at once, -1 never.
+ * Pages that fell unused t milliseconds ago may stay in the share 1 - smoothstep(t / decay_ms): all
+ * at first, none after decay_ms. Time is cut into DECAY_STEPS epochs; a ring counts the pages that
+ * came in each. decay_ms 0 purges at once, -1 never.
  *
  * Invariants: limit <= the sum of the ring; the ring's newest entry is that of the running epoch.
  * Counts only: this module purges nothing, reads no clock and takes no lock (its owner's is held).

@@ -83,8 +83,8 @@ static void drop_descriptor(struct huge *descriptor)
     huge.free_descriptors = descriptor;
 }
 
-/* Unmaps a mapping that nobody uses. When the kernel refuses, its memory at least is given back and the
- * address space is lost. Lock held. */
+/* Unmaps a mapping that nobody uses. When the kernel refuses, its memory at least is given back and
+ * the address space is lost. Lock held. */
 static void unmap(struct huge *entry)
 {
     if (!os_unmap(entry->base, entry->map_bytes)) {
@@ -278,7 +278,8 @@ static bool move(struct huge *entry, size_t size_bytes, size_t alignment)
     if (target == NULL) {
         return false;
     }
-    /* The old place is withdrawn first: it may be mapped by another thread the moment it is left. */
+    /* The old place is withdrawn first: it may be mapped by another thread the moment it is left.
+     */
     withdraw(entry);
     if (!map_cover(target, map_bytes) ||
         !os_move(entry->base, entry->map_bytes, target, map_bytes)) {

@@ -3,15 +3,16 @@
  *     base                      base + size_bytes        base + map_bytes
  *      | what the user may write | never written or stale |
  *
- * The start of a mapping owns its 2 MiB unit of the address map, and its first page carries the code of
- * huge blocks. A block that grows asks for an eighth more than it needs, as address space: it costs no
- * memory before it is written, and saves the next calls. Growth moves page tables (mremap), not bytes.
+ * The start of a mapping owns its 2 MiB unit of the address map, and its first page carries the
+ * code of huge blocks. A block that grows asks for an eighth more than it needs, as address space:
+ * it costs no memory before it is written, and saves the next calls. Growth moves page tables
+ * (mremap), not bytes.
  *
  * Freed mappings are kept for reuse, a few and within a bound of bytes; the oldest leave first.
  *
  * Invariants: 0 < size_bytes <= map_bytes; both multiples of 4 KiB and the OS page; cached_bytes is
- * the sum of the kept mappings. One lock guards everything here but the fields of a live block, which
- * belong to whoever may free it.
+ * the sum of the kept mappings. One lock guards everything here but the fields of a live block,
+ * which belong to whoever may free it.
  */
 #ifndef PAGES_HUGE_H
 #define PAGES_HUGE_H
@@ -44,8 +45,8 @@ MUST_USE struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignmen
 /* Frees a block: keeps its mapping or unmaps it. */
 void huge_free(struct huge *huge);
 
-/* Bytes from size_bytes on may be stale up to touched_bytes: whoever grows a block and promised zeroes
- * clears the bytes between the old size and touched_bytes. */
+/* Bytes from size_bytes on may be stale up to touched_bytes: whoever grows a block and promised
+ * zeroes clears the bytes between the old size and touched_bytes. */
 
 /* Resizes in place. False, and nothing changed, when that cannot be. */
 MUST_USE bool huge_resize_in_place(struct huge *huge, size_t size_bytes);

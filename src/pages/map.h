@@ -3,22 +3,23 @@
  *     address bits   47 ........ 32 | 31 ........ 12 | 11 .. 0
  *                    root index     | page index     |
  *     root[65536]    distance from the base of the map to the leaf of 4 GiB; 0: no leaf
- *     leaf           uint8_t class_code[2^20], one a page of 4 KiB; then owner[2048], one a 2 MiB unit
+ *     leaf           uint8_t class_code[2^20], one a page of 4 KiB; then owner[2048], one a 2 MiB
+ * unit
  *
- * A distance of 0 makes the base of the map itself the leaf, and there lie 2^20 zero bytes: a look-up
- * of any address below 2^48 needs no test for a missing leaf, and never faults. The base is in .bss
- * and only what is touched costs memory.
+ * A distance of 0 makes the base of the map itself the leaf, and there lie 2^20 zero bytes: a
+ * look-up of any address below 2^48 needs no test for a missing leaf, and never faults. The base is
+ * in .bss and only what is touched costs memory.
  *
- * A class code is 4 times an index of a bin in the thread cache (a bin has 32 bytes and the processor
- * scales an index by 8: the look-up needs no shift). 0: no block of ours starts in this page. All
- * pages of a slab carry its code; of a large block only the first page does, so that a pointer into
- * the middle of one is found out.
+ * A class code is 4 times an index of a bin in the thread cache (a bin has 32 bytes and the
+ * processor scales an index by 8: the look-up needs no shift). 0: no block of ours starts in this
+ * page. All pages of a slab carry its code; of a large block only the first page does, so that a
+ * pointer into the middle of one is found out.
  *
- * The page here is 4 KiB on every system, whatever the OS page is: classes, sizes and the ABI are the
- * same everywhere.
+ * The page here is 4 KiB on every system, whatever the OS page is: classes, sizes and the ABI are
+ * the same everywhere.
  *
- * Readers take no lock: an entry is written before the first pointer into its page is published, and
- * cleared when no valid pointer is left. Leaves are never removed.
+ * Readers take no lock: an entry is written before the first pointer into its page is published,
+ * and cleared when no valid pointer is left. Leaves are never removed.
  */
 #ifndef PAGES_MAP_H
 #define PAGES_MAP_H
@@ -65,8 +66,8 @@ void map_start(void);
 /* Makes leaves for the range. False when memory is refused or the range ends above 2^48. */
 MUST_USE bool map_cover(void *address, size_t size_bytes);
 
-/* The class code of the page that holds the address; 0 when nothing of ours starts there. Any 64-bit
- * value may be asked for. Never faults. */
+/* The class code of the page that holds the address; 0 when nothing of ours starts there. Any
+ * 64-bit value may be asked for. Never faults. */
 static inline unsigned map_code(const void *address)
 {
     uintptr_t value = (uintptr_t)address;

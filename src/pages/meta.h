@@ -1,8 +1,8 @@
 /* meta.h: memory of the allocator's own, apart from the user's blocks.
  *
- * A bump allocator over mappings of META_BLOCK_BYTES: descriptors, arenas and thread caches live for
- * good or are kept on free lists by their owners, so nothing is ever returned here. Memory is zeroed
- * and untouched: what is not written costs address space only.
+ * A bump allocator over mappings of META_BLOCK_BYTES: descriptors, arenas and thread caches live
+ * for good or are kept on free lists by their owners, so nothing is ever returned here. Memory is
+ * zeroed and untouched: what is not written costs address space only.
  *
  * Invariant: meta_bytes() never falls. All functions are safe in any thread after meta_start().
  */
@@ -28,8 +28,8 @@ MUST_USE void *meta_alloc(size_t size_bytes, size_t alignment);
 /* Bytes handed out so far. */
 size_t meta_bytes(void);
 
-/* Tells that bytes which were handed out are not touched yet (or, negative, are now): such bytes cost
- * address space, not memory. Any thread, no lock. */
+/* Tells that bytes which were handed out are not touched yet (or, negative, are now): such bytes
+ * cost address space, not memory. Any thread, no lock. */
 void meta_note_untouched(ptrdiff_t bytes);
 /* meta_bytes() less the bytes not touched. */
 size_t meta_touched_bytes(void);

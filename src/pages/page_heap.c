@@ -154,8 +154,8 @@ static unsigned try_chunk(struct page_heap *heap, struct chunk *chunk, struct ru
     return page;
 }
 
-/* The first place in the first list that has one. Lists are tried upwards, so each chunk fails at most
- * once with a stale bound before its list is exact. */
+/* The first place in the first list that has one. Lists are tried upwards, so each chunk fails at
+ * most once with a stale bound before its list is exact. */
 static struct chunk *choose_chunk(struct page_heap *heap, struct run_request request,
                                   unsigned *page)
 {
@@ -281,8 +281,8 @@ static struct purge_range whole_os_pages(unsigned at, unsigned first, unsigned e
 }
 
 /* Collects stretches of unused pages from the first dirty one to the last, and marks them used: the
- * purge then needs no lock. Clean pages between are purged once more, which is cheaper than a second
- * call. Result: the number of ranges. */
+ * purge then needs no lock. Clean pages between are purged once more, which is cheaper than a
+ * second call. Result: the number of ranges. */
 static unsigned claim_ranges(struct page_heap *heap, struct chunk *chunk,
                              struct purge_range ranges[PURGE_RANGES], unsigned *from)
 {
@@ -304,8 +304,8 @@ static unsigned claim_ranges(struct page_heap *heap, struct chunk *chunk,
     return count;
 }
 
-/* Purges one chunk's dirty pages. The lock is held, and let go meanwhile; claimed pages keep the chunk
- * in this heap. Result: pages purged. */
+/* Purges one chunk's dirty pages. The lock is held, and let go meanwhile; claimed pages keep the
+ * chunk in this heap. Result: pages purged. */
 static size_t purge_chunk(struct page_heap *heap, struct chunk *chunk)
 {
     size_t purged = 0;
@@ -341,7 +341,8 @@ static size_t purge_chunk(struct page_heap *heap, struct chunk *chunk)
     return purged;
 }
 
-/* Lock held. Each chunk is visited at most once: pages that the system refuses to purge stay dirty. */
+/* Lock held. Each chunk is visited at most once: pages that the system refuses to purge stay dirty.
+ */
 static void purge_locked(struct page_heap *heap, size_t keep_pages)
 {
     size_t visits = heap->chunk_count;

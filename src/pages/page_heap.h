@@ -1,15 +1,16 @@
 /* page_heap.h: the pages of one arena: runs of 1 to 512 pages in chunks, and their purging.
  *
  * Chunks stand in lists by their longest free stretch, four lists a doubling; a request takes the
- * chunk whose longest stretch is the smallest that fits, and in it the lowest place: full chunks fill
- * up and sparse ones empty. The search is a bit scan over the lists and one over 512 bits.
+ * chunk whose longest stretch is the smallest that fits, and in it the lowest place: full chunks
+ * fill up and sparse ones empty. The search is a bit scan over the lists and one over 512 bits.
  *
- * Unused dirty pages are kept for reuse within two bounds: the decay curve (decay.h), looked at when
- * runs are freed, and a cap in bytes, so that a program that falls idle gives memory back without
- * calling the allocator again. An empty clean chunk goes to the process's pool.
+ * Unused dirty pages are kept for reuse within two bounds: the decay curve (decay.h), looked at
+ * when runs are freed, and a cap in bytes, so that a program that falls idle gives memory back
+ * without calling the allocator again. An empty clean chunk goes to the process's pool.
  *
- * Invariants: active_pages + dirty + clean pages = pages of the heap's chunks; a chunk with dirty pages
- * is in the dirty list unless it is being purged; nonempty has bit b set iff list[b] is not empty.
+ * Invariants: active_pages + dirty + clean pages = pages of the heap's chunks; a chunk with dirty
+ * pages is in the dirty list unless it is being purged; nonempty has bit b set iff list[b] is not
+ * empty.
  *
  * Thread safety: each function takes the heap's lock, except where said. While pages are purged the
  * lock is let go; the pages are marked used meanwhile.
@@ -74,7 +75,8 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
 /* A run of pages. *zeroed tells whether all of it reads as zero. NULL when memory is refused. */
 MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed);
 
-/* Frees a run; its class codes are 0 again. Of its pages the first `touched` may hold data. May purge. */
+/* Frees a run; its class codes are 0 again. Of its pages the first `touched` may hold data. May
+ * purge. */
 void run_free(struct run *run, unsigned touched);
 
 /* Resizes a large block's run in place, to another class for the counters. run_grow: false when the
