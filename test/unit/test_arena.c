@@ -1,0 +1,339 @@
+/* test_arena.c: goal: arenas are made up to their limit, bins hand out and take back each block
+ * once, keep their lists and counters right, and give empty slabs back.
+ * Method: fresh arenas, so that counters are exact; random fills and flushes over two arenas
+ * against the list of live blocks; threads that share one arena and mark their blocks; mistakes in
+ * children that must abort.
+ */
+#include "upper_floors.h"
+
+enum { ARENAS = 12, BATCH = 64 };
+
+/* More arenas than tests use, whatever the number of CPUs. */
+extern const char *API(malloc_conf);
+const char *API(malloc_conf) = "narenas:12";
+
+static void check_bin(const struct arena *arena, uint8_t class_index, unsigned out)
+{
+    const struct bin *bin = &arena->bin[class_index];
+    assert_true(bin_is_valid(bin));
+    assert_true(page_heap_is_valid(&arena->pages));
+    assert_int_equal(bin->counters.alloc_count - bin->counters.free_count, out);
+}
+
+static unsigned fill(struct arena *arena, uint8_t class_index, void **blocks, unsigned wanted)
+{
+    bool contended = true;
+    unsigned filled = arena_fill(arena, class_index, blocks, wanted, &contended);
+    assert_in_range(filled, 1, wanted);
+    assert_false(contended);
+    return filled;
+}
+
+static void flush(uint8_t class_index, void *const *blocks, unsigned count)
+{
+    bool contended = true;
+    arena_flush(class_index, blocks, count, &contended);
+    assert_false(contended);
+}
+
+static void arena_zero_exists_and_others_do_not_yet(void **state)
+{
+    (void)state;
+    assert_non_null(arena_get(0));
+    assert_int_equal(arena_get(0)->index, 0);
+    assert_int_equal(arena_limit(), ARENAS);
+    assert_null(arena_get(arena_count()));
+    assert_null(arena_get(ARENAS_MAX));
+    assert_null(arena_get(UINT32_MAX));
+}
+
+static void a_fill_gives_distinct_rising_blocks_of_the_class(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        void *blocks[BATCH];
+        unsigned count = fill(arena, i, blocks, BATCH);
+        check_bin(arena, i, count);
+        for (unsigned b = 0; b < count; b++) {
+            assert_int_equal(map_code(blocks[b]), class_code(i));
+            assert_ptr_equal(arena_of_run(chunk_run(map_owner(blocks[b]), blocks[b])), arena);
+            assert_true(b == 0 || (char *)blocks[b] >= (char *)blocks[b - 1] + class_size(i));
+            memset(blocks[b], 0x11, class_size(i));
+        }
+        flush(i, blocks, count);
+        check_bin(arena, i, 0);
+        assert_int_equal(arena->bin[i].counters.fill_count, 1);
+        assert_int_equal(arena->bin[i].counters.flush_count, 1);
+    }
+}
+
+static void the_fullest_slab_serves_first(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    uint8_t class_index = class_of(4096);
+    unsigned regions = slab_region_count(class_index);
+    void *blocks[BATCH];
+    for (unsigned i = 0; i < regions * 2; i++) {
+        assert_int_equal(fill(arena, class_index, blocks + i, 1), 1);
+    }
+    assert_int_equal(arena->bin[class_index].counters.current_slabs, 2);
+    /* The first slab keeps two blocks, the second all but one. */
+    flush(class_index, blocks, regions - 2);
+    flush(class_index, blocks + regions, 1);
+    check_bin(arena, class_index, regions + 1);
+    void *next;
+    assert_int_equal(fill(arena, class_index, &next, 1), 1);
+    assert_ptr_equal(next, blocks[regions]);
+    flush(class_index, &next, 1);
+    flush(class_index, blocks + regions - 2, 2);
+    flush(class_index, blocks + regions + 1, regions - 1);
+    check_bin(arena, class_index, 0);
+}
+
+static void one_empty_slab_is_kept_and_a_purge_drops_it(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    uint8_t class_index = class_of(8192);
+    unsigned count = slab_region_count(class_index) * 3;
+    void *blocks[BATCH];
+    assert_true(count <= BATCH);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(fill(arena, class_index, blocks + i, 1), 1);
+        memset(blocks[i], 1, 8192);
+    }
+    assert_int_equal(arena->bin[class_index].counters.current_slabs, 3);
+    flush(class_index, blocks, count);
+    check_bin(arena, class_index, 0);
+    assert_int_equal(arena->bin[class_index].counters.current_slabs, 1);
+    assert_non_null(arena->bin[class_index].empty);
+    assert_int_equal(arena->pages.active_pages, slab_page_count(class_index));
+
+    arena_purge(arena);
+    check_bin(arena, class_index, 0);
+    assert_null(arena->bin[class_index].empty);
+    assert_int_equal(arena->bin[class_index].counters.current_slabs, 0);
+    assert_int_equal(arena->pages.active_pages, 0);
+    assert_int_equal(arena->pages.dirty_pages, 0);
+}
+
+static void decay_purges_what_is_old(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    void *block;
+    assert_int_equal(fill(arena, class_of(14336), &block, 1), 1);
+    memset(block, 1, 14336);
+    flush(class_of(14336), &block, 1);
+    arena_decay(arena, arena->created_at_ns);
+    uint64_t later = arena->created_at_ns + (uint64_t)3600 * 1000000000;
+    arena_decay(arena, later);
+    arena_decay(arena, later + (uint64_t)3600 * 1000000000);
+    assert_int_equal(arena->pages.dirty_pages, 0);
+    assert_true(page_heap_is_valid(&arena->pages));
+}
+
+/* Live blocks of one class over two arenas, in random order. */
+struct live {
+    void *block[4096];
+    unsigned count;
+    unsigned out[2];
+};
+
+static void add_live(struct live *live, unsigned which, void *const *blocks, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        /* A block that is handed out twice shows the other's mark. */
+        memset(blocks[i], (int)which + 1, 8);
+        live->block[live->count++] = blocks[i];
+    }
+    live->out[which] += count;
+}
+
+static unsigned take_live(struct live *live, uint64_t *seed, struct arena *const *arenas,
+                          void **blocks)
+{
+    unsigned count = 1 + random_below(seed, 200);
+    count = count < live->count ? count : live->count;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned at = random_below(seed, live->count);
+        blocks[i] = live->block[at];
+        live->block[at] = live->block[--live->count];
+        unsigned which = large_arena(blocks[i], map_code(blocks[i])) == arenas[1];
+        assert_int_equal(*(unsigned char *)blocks[i], which + 1);
+        memset(blocks[i], 0, 8);
+        live->out[which]--;
+    }
+    return count;
+}
+
+static void random_fills_and_flushes_keep_two_arenas_apart(void **state)
+{
+    (void)state;
+    uint64_t seed = seed_of_test("random_fills_and_flushes_keep_two_arenas_apart");
+    struct arena *const arenas[2] = {fresh_arena(), fresh_arena()};
+    static const size_t sizes[] = {8, 48, 192, 1024, 4096, 10240};
+    static struct live live;
+    for (unsigned s = 0; s < COUNT_OF(sizes); s++) {
+        uint8_t class_index = class_of(sizes[s]);
+        live = (struct live){.count = 0};
+        for (unsigned step = 0; step < 600 || live.count > 0; step++) {
+            void *blocks[200];
+            unsigned which = random_below(&seed, 2);
+            bool shrinking = step % 200 >= 100 || step >= 600;
+            if (live.count < 3000 && !shrinking) {
+                unsigned wanted = 1 + random_below(&seed, 100);
+                unsigned filled = fill(arenas[which], class_index, blocks, wanted);
+                add_live(&live, which, blocks, filled);
+            } else if (live.count > 0) {
+                unsigned count = take_live(&live, &seed, arenas, blocks);
+                flush(class_index, blocks, count);
+            }
+            check_bin(arenas[0], class_index, live.out[0]);
+            check_bin(arenas[1], class_index, live.out[1]);
+        }
+    }
+}
+
+static void requests_are_added_up(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    arena_count_requests(arena, 3, 5);
+    arena_count_requests(arena, 3, 7);
+    assert_int_equal(arena->bin[3].counters.request_count, 12);
+    assert_int_equal(arena->bin[4].counters.request_count, 0);
+}
+
+static struct {
+    unsigned count;
+    uint32_t rank;
+} visited;
+
+static void visit_lock(struct lock *lock)
+{
+    assert_true(lock->rank >= visited.rank);
+    visited.rank = lock->rank;
+    visited.count++;
+}
+
+static void fork_visits_every_lock_in_the_order_of_ranks(void **state)
+{
+    (void)state;
+    visited.count = 0;
+    visited.rank = 0;
+    arenas_for_each_lock(visit_lock);
+    assert_int_equal(visited.count, 1 + arena_count() * (SMALL_CLASSES + 1));
+}
+
+static void flush_twice(void *block)
+{
+    flush(class_of(64), &block, 1);
+    flush(class_of(64), &block, 1);
+}
+
+static void flush_after_the_slab_is_gone(void *block)
+{
+    flush(class_of(64), &block, 1);
+    arena_purge(arena_get(arena_count() - 1));
+    flush(class_of(64), &block, 1);
+}
+
+static void a_block_that_comes_twice_aborts(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    void *block;
+    assert_int_equal(fill(arena, class_of(64), &block, 1), 1);
+    expect_abort(flush_twice, block, "double free");
+    expect_abort(flush_after_the_slab_is_gone, block, "double free");
+    flush(class_of(64), &block, 1);
+}
+
+enum { SHARERS = 4, ROUNDS = 2000 };
+
+static struct {
+    struct arena *arena;
+    _Atomic unsigned mistakes; /* any thread, relaxed: read after the joins */
+} shared;
+
+static void *share_arena(void *argument)
+{
+    const unsigned char mark = (unsigned char)(uintptr_t)argument;
+    uint8_t class_index = class_of(80);
+    bool contended;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        void *blocks[BATCH];
+        unsigned count =
+            arena_fill(shared.arena, class_index, blocks, 1 + round % BATCH, &contended);
+        for (unsigned i = 0; i < count; i++) {
+            memset(blocks[i], mark, 80);
+        }
+        for (unsigned i = 0; i < count; i++) {
+            if (!bytes_are(blocks[i], 80, mark)) {
+                atomic_fetch_add_explicit(&shared.mistakes, 1, memory_order_relaxed);
+            }
+        }
+        arena_flush(class_index, blocks, count, &contended);
+    }
+    return NULL;
+}
+
+static void threads_that_share_an_arena_never_share_a_block(void **state)
+{
+    (void)state;
+    shared.arena = fresh_arena();
+    pthread_t threads[SHARERS];
+    for (uintptr_t i = 0; i < SHARERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, share_arena, (void *)(i + 1)), 0);
+    }
+    for (unsigned i = 0; i < SHARERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(shared.mistakes, 0);
+    check_bin(shared.arena, class_of(80), 0);
+    assert_int_equal(shared.arena->bin[class_of(80)].counters.fill_count, SHARERS * ROUNDS);
+}
+
+/* The last test: it uses up the arenas. */
+static void arenas_end_at_the_limit_and_the_idle_one_is_chosen(void **state)
+{
+    (void)state;
+    struct arena *own = thread_arena();
+    struct arena *chosen = arena_choose(own);
+    assert_non_null(chosen);
+    assert_ptr_not_equal(chosen, own);
+    assert_int_equal(chosen->thread_count, 0);
+    while (arena_create() != NULL) {
+        assert_true(arena_count() <= ARENAS);
+    }
+    assert_int_equal(arena_count(), ARENAS);
+    for (unsigned i = 0; i < ARENAS; i++) {
+        assert_ptr_not_equal(arena_get(i), NULL);
+        atomic_store(&arena_get(i)->thread_count, 10 + i);
+    }
+    atomic_store(&arena_get(7)->thread_count, 1);
+    atomic_store(&arena_get(5)->thread_count, 2);
+    assert_ptr_equal(arena_choose(own), arena_get(7));
+    assert_ptr_equal(arena_choose(arena_get(7)), arena_get(5));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arena_zero_exists_and_others_do_not_yet),
+        cmocka_unit_test(a_fill_gives_distinct_rising_blocks_of_the_class),
+        cmocka_unit_test(the_fullest_slab_serves_first),
+        cmocka_unit_test(one_empty_slab_is_kept_and_a_purge_drops_it),
+        cmocka_unit_test(decay_purges_what_is_old),
+        cmocka_unit_test(random_fills_and_flushes_keep_two_arenas_apart),
+        cmocka_unit_test(requests_are_added_up),
+        cmocka_unit_test(fork_visits_every_lock_in_the_order_of_ranks),
+        cmocka_unit_test(a_block_that_comes_twice_aborts),
+        cmocka_unit_test(threads_that_share_an_arena_never_share_a_block),
+        cmocka_unit_test(arenas_end_at_the_limit_and_the_idle_one_is_chosen),
+    };
+    return cmocka_run_group_tests(tests, start_allocator, NULL);
+}

@@ -1,0 +1,227 @@
+/* test_slab.c: goal: a slab hands out each region once, lowest first, at the places that the fast
+ * path expects, and refuses what is not a region that is out.
+ * Method: a page heap of the test's own; every class filled, checked and emptied; random takes and
+ * puts of every class against a plain array of flags; mistakes in children that must abort.
+ */
+#include "upper_floors.h"
+
+#include "base/bits.h"
+
+static struct page_heap heap;
+
+static int start_heap(void **state)
+{
+    int result = start_allocator(state);
+    page_heap_init(&heap, NULL, -1);
+    return result;
+}
+
+static void check(const struct run *slab)
+{
+    assert_true(slab_is_valid(slab));
+    assert_true(page_heap_is_valid(&heap));
+}
+
+static struct run *new_slab(uint8_t class_index)
+{
+    struct run *slab = slab_new(&heap, class_index);
+    assert_non_null(slab);
+    check(slab);
+    return slab;
+}
+
+static void shapes_are_sane_for_each_class(void **state)
+{
+    (void)state;
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        size_t bytes = (size_t)slab_page_count(i) * PAGE_BYTES;
+        unsigned regions = slab_region_count(i);
+        assert_in_range(slab_page_count(i), 1, RUN_PAGES_MAX);
+        assert_in_range(regions, 1, RUN_REGIONS_MAX);
+        assert_true(regions * class_size(i) <= bytes);
+        /* Placing regions at multiples of their size costs less than one region, so waste stays
+         * below two. */
+        assert_true(bytes - regions * class_size(i) < 2 * class_size(i));
+    }
+}
+
+static void each_class_fills_its_slab_in_rising_order(void **state)
+{
+    (void)state;
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        struct run *slab = new_slab(i);
+        size_t size = class_size(i);
+        char *base = chunk_page_address(slab->chunk, slab->page);
+        char *end = base + (size_t)slab->page_count * PAGE_BYTES;
+        void *regions[RUN_REGIONS_MAX + 1];
+        unsigned taken = slab_take(slab, regions, RUN_REGIONS_MAX + 1);
+        check(slab);
+        assert_int_equal(taken, slab->region_count);
+        assert_true(taken >= slab_region_count(i));
+        assert_int_equal(slab->free_count, 0);
+        assert_int_equal(slab_take(slab, regions + taken, 1), 0);
+        for (unsigned r = 0; r < taken; r++) {
+            char *region = regions[r];
+            assert_true(region >= base && region + size <= end);
+            assert_true(r == 0 || region == (char *)regions[r - 1] + size);
+            assert_true(bin_inverse[i + 1] == 0 || (uintptr_t)region % size == 0);
+            assert_true(slab_has_region(slab, region));
+            assert_false(slab_has_region(slab, region + 1));
+            assert_int_equal(map_code(region), class_code(i));
+            slab_put(slab, region);
+        }
+        assert_false(slab_has_region(slab, (char *)regions[0] - size));
+        assert_false(slab_has_region(slab, (char *)regions[taken - 1] + size));
+        check(slab);
+        slab_delete(slab);
+        assert_int_equal(map_code(base), 0);
+        assert_int_equal(map_code(end - 1), 0);
+    }
+}
+
+static void a_class_keeps_each_alignment_that_divides_its_size(void **state)
+{
+    (void)state;
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        struct run *slab = new_slab(i);
+        size_t alignment = class_size(i) & (~class_size(i) + 1);
+        void *regions[RUN_REGIONS_MAX];
+        unsigned taken = slab_take(slab, regions, RUN_REGIONS_MAX);
+        for (unsigned r = 0; r < taken; r++) {
+            size_t kept = alignment < PAGE_BYTES ? alignment : PAGE_BYTES;
+            assert_int_equal((uintptr_t)regions[r] % kept, 0);
+            slab_put(slab, regions[r]);
+        }
+        slab_delete(slab);
+    }
+}
+
+/* The lowest region whose flag is false, or the count. */
+static unsigned lowest_free(const bool *is_out, unsigned count)
+{
+    unsigned r = 0;
+    while (r < count && is_out[r]) {
+        r++;
+    }
+    return r;
+}
+
+static void random_takes_and_puts_follow_a_model(void **state)
+{
+    (void)state;
+    uint64_t seed = seed_of_test("random_takes_and_puts_follow_a_model");
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        struct run *slab = new_slab(i);
+        bool is_out[RUN_REGIONS_MAX] = {false};
+        unsigned out = 0;
+        for (unsigned step = 0; step < 2000; step++) {
+            unsigned at = random_below(&seed, slab->region_count);
+            if (is_out[at]) {
+                slab_put(slab, slab->first + at * class_size(i));
+                is_out[at] = false;
+                out--;
+            } else {
+                void *region = NULL;
+                unsigned lowest = lowest_free(is_out, slab->region_count);
+                assert_int_equal(slab_take(slab, &region, 1), 1);
+                assert_ptr_equal(region, slab->first + lowest * class_size(i));
+                is_out[lowest] = true;
+                out++;
+            }
+            assert_int_equal(slab->free_count, slab->region_count - out);
+            assert_true(slab_is_valid(slab));
+        }
+        for (unsigned r = 0; r < slab->region_count; r++) {
+            if (is_out[r]) {
+                slab_put(slab, slab->first + r * class_size(i));
+            }
+        }
+        check(slab);
+        slab_delete(slab);
+    }
+}
+
+static void only_pages_of_used_regions_come_back_dirty(void **state)
+{
+    (void)state;
+    page_heap_purge(&heap, 0);
+    uint8_t class_index = class_of(1024);
+    struct run *slab = new_slab(class_index);
+    void *regions[5];
+    assert_int_equal(slab_take(slab, regions, 5), 5);
+    for (unsigned i = 0; i < 5; i++) {
+        slab_put(slab, regions[i]);
+    }
+    slab_delete(slab);
+    assert_true(page_heap_is_valid(&heap));
+    assert_int_equal(heap.dirty_pages, 2);
+    assert_int_equal(heap.active_pages, 0);
+
+    slab_delete(new_slab(class_index));
+    assert_true(heap.dirty_pages <= 2);
+}
+
+static void put_interior(void *slab)
+{
+    slab_put(slab, ((struct run *)slab)->first + 16);
+}
+
+static void put_twice(void *slab)
+{
+    slab_put(slab, ((struct run *)slab)->first);
+    slab_put(slab, ((struct run *)slab)->first);
+}
+
+static void put_never_given(void *slab)
+{
+    slab_put(slab, ((struct run *)slab)->first + 64 * 7);
+}
+
+static void put_elsewhere(void *slab)
+{
+    slab_put(slab, ((struct run *)slab)->first - 64);
+}
+
+static void what_is_not_out_is_refused(void **state)
+{
+    (void)state;
+    struct run *slab = new_slab(class_of(64));
+    void *regions[4];
+    assert_int_equal(slab_take(slab, regions, 4), 4);
+    expect_abort(put_interior, slab, "invalid pointer");
+    expect_abort(put_twice, slab, "double free");
+    expect_abort(put_never_given, slab, "double free");
+    expect_abort(put_elsewhere, slab, "invalid pointer");
+    for (unsigned i = 0; i < 4; i++) {
+        slab_put(slab, regions[i]);
+    }
+    slab_delete(slab);
+}
+
+static void validity_sees_a_wrong_count_and_a_stray_bit(void **state)
+{
+    (void)state;
+    struct run *slab = new_slab(class_of(64));
+    slab->free_count--;
+    assert_false(slab_is_valid(slab));
+    slab->free_count++;
+    slab->free_bits[0] |= 1;
+    assert_false(slab_is_valid(slab));
+    slab->free_bits[0] = 0;
+    check(slab);
+    slab_delete(slab);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shapes_are_sane_for_each_class),
+        cmocka_unit_test(each_class_fills_its_slab_in_rising_order),
+        cmocka_unit_test(a_class_keeps_each_alignment_that_divides_its_size),
+        cmocka_unit_test(random_takes_and_puts_follow_a_model),
+        cmocka_unit_test(only_pages_of_used_regions_come_back_dirty),
+        cmocka_unit_test(what_is_not_out_is_refused),
+        cmocka_unit_test(validity_sees_a_wrong_count_and_a_stray_bit),
+    };
+    return cmocka_run_group_tests(tests, start_heap, NULL);
+}
