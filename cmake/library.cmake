@@ -1,5 +1,6 @@
 # The three libraries: libjemalloc.so.2, libjemalloc.a and libjemalloc_pic.a, of one list of sources.
 file(GLOB DG_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*/*.c ${CMAKE_SOURCE_DIR}/src/os/linux/*.c)
+list(FILTER DG_SOURCES EXCLUDE REGEX dso_handle)
 
 # What the shared library exports is src/symbols.txt, turned into an anonymous version script: the
 # names stay unversioned, as programs built against jemalloc expect them.
@@ -16,7 +17,7 @@ target_compile_definitions(dg_options INTERFACE _GNU_SOURCE
 # -fexceptions lets an exception of a new_handler unwind through operator new. Paths are mapped so
 # that two builds in two folders are the same bytes.
 target_compile_options(dg_options INTERFACE -fvisibility=hidden -fexceptions -fno-builtin-malloc
-  -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -fno-strict-aliasing
+  -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -fno-strict-aliasing -ffunction-sections -fdata-sections
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -fno-semantic-interposition)
 if(NOT DG_SANITIZE)
   target_compile_options(dg_options INTERFACE -ftls-model=initial-exec)
@@ -35,10 +36,11 @@ set_target_properties(jemalloc_pic PROPERTIES OUTPUT_NAME jemalloc_pic)
 
 if(NOT DG_PREFIXED)
   dg_library(jemalloc SHARED ON)
+  target_sources(jemalloc PRIVATE ${CMAKE_SOURCE_DIR}/src/os/linux/dso_handle.c)
   set_target_properties(jemalloc PROPERTIES SOVERSION 2 LINK_DEPENDS ${DG_VERSION_SCRIPT})
   target_link_options(jemalloc PRIVATE -Wl,--version-script=${DG_VERSION_SCRIPT} -Wl,-z,nodelete
     -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs -Wl,--as-needed -Wl,--build-id=sha1
-    -Wl,-O1 -nodefaultlibs)
+    -Wl,-O1 -Wl,--gc-sections -Wl,-z,noseparate-code -nodefaultlibs -nostartfiles)
   # libc alone: no libgcc_s, no libstdc++. The start files keep constructors and atfork working.
   target_link_libraries(jemalloc PRIVATE -Wl,--no-as-needed c -Wl,--as-needed gcc)
   install(TARGETS jemalloc LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -97,10 +97,7 @@ static bool starts_block(const void *block, unsigned code)
         return (uintptr_t)block % PAGE_BYTES == 0;
     }
     uint64_t inverse = bin_inverse[code / CODE_SCALE];
-    if (inverse != 0) {
-        return (uintptr_t)block * inverse < inverse;
-    }
-    return slab_has_region(chunk_run(map_owner(block), block), block);
+    return (uintptr_t)block * inverse < inverse;
 }
 
 unsigned block_code(const char *function, const void *block)
@@ -132,7 +129,6 @@ static void free_uncached(void *block, unsigned code)
 
 void block_free(void *block, unsigned code, bool uncached)
 {
-    int saved_errno = errno;
     struct cache *cache;
     if (own_cache(&cache)) {
         if (UNLIKELY(thread_mode() != 0)) {
@@ -147,7 +143,6 @@ void block_free(void *block, unsigned code, bool uncached)
             free_uncached(block, code);
         }
     }
-    errno = saved_errno;
 }
 
 bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool zero)
@@ -230,24 +225,60 @@ void *out_of_memory(const char *function)
     return NULL;
 }
 
-void *malloc_slow(size_t size_bytes)
+static NOINLINE void *malloc_any(size_t size_bytes)
 {
-    struct cache *cache;
-    if (LIKELY(own_cache(&cache)) && cache != NULL && thread_mode() == 0 &&
-        size_bytes <= CACHED_SIZE_MAX) {
-        unsigned code = size_code[(size_bytes + 7) >> 3];
-        struct cache_bin *bin = bin_at(&cache->front, code);
-        void *block = cache_alloc(cache, class_of_code(code), bin->left == 0);
-        return block != NULL ? block : out_of_memory("malloc");
-    }
     struct block_request request = {.size_bytes = size_bytes, .alignment = 1};
     void *block = block_alloc(&request);
     return block != NULL ? block : out_of_memory("malloc");
 }
 
+/* A block beyond the caches for a thread in no mode: the short way of the long way. */
+static void *malloc_large(struct cache *cache, size_t size_bytes)
+{
+    size_t usable = bits_round_up(size_bytes, PAGE_BYTES);
+    if (UNLIKELY(usable > (size_t)RUN_PAGES_MAX * PAGE_BYTES) || UNLIKELY(usable < size_bytes)) {
+        return malloc_any(size_bytes);
+    }
+    void *block = large_alloc_run(cache->arena, usable);
+    if (UNLIKELY(block == NULL)) {
+        return out_of_memory("malloc");
+    }
+    cache->large_alloc_bytes += usable;
+    return block;
+}
+
+void *malloc_slow(size_t size_bytes)
+{
+    struct cache_front *front = thread_front_now();
+    struct cache *cache = front->cache;
+    if (UNLIKELY(cache == NULL) || UNLIKELY(front->mode != 0)) {
+        return malloc_any(size_bytes);
+    }
+    if (size_bytes > CACHED_SIZE_MAX) {
+        return malloc_large(cache, size_bytes);
+    }
+    unsigned code = size_code[(size_bytes + 7) >> 3];
+    struct cache_bin *bin = bin_at(front, code);
+    void *block = cache_alloc(cache, class_of_code(code), bin->left == 0);
+    return LIKELY(block != NULL) ? block : out_of_memory("malloc");
+}
+
 void free_slow(void *block)
 {
-    if (block != NULL) {
-        block_free(block, block_code("free", block), false);
+    struct cache_front *front = thread_front_now();
+    bool plain = LIKELY(front->cache != NULL) && LIKELY(front->mode == 0);
+    unsigned code = map_code(block);
+    if (plain && code == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0) {
+        front->cache->large_free_bytes += large_free_run(block);
+        return;
+    }
+    if (block == NULL) {
+        return;
+    }
+    code = block_code("free", block);
+    if (plain && code < CODE_RUN) {
+        cache_free(front->cache, class_of_code(code), block);
+    } else {
+        block_free(block, code, false);
     }
 }

@@ -34,7 +34,7 @@ unsigned block_code(const char *function, const void *block);
 /* Its usable size in bytes. */
 size_t block_size(const void *block, unsigned code);
 
-/* Takes a block back; its code is verified. Preserves errno. */
+/* Takes a block back; its code is verified. errno stays as it is. */
 void block_free(void *block, unsigned code, bool uncached);
 
 /* Moves a block, growing or shrinking it, to a size of a usable_size(). NULL, nothing changed, when

@@ -52,6 +52,8 @@ ALWAYS_INLINE void clear_small(void *block, size_t size_bytes)
     do {
         *(pair *)at = (pair){0, 0};
         at += sizeof(pair);
+        LAUNDER(
+            at); /* Else the compiler makes a call, or a slow string instruction, of the loop. */
     } while (at < end);
 }
 

@@ -23,12 +23,11 @@ __attribute__((weak)) const char *API(malloc_conf);
 __attribute__((weak)) const char *API(malloc_conf_2_conf_harder);
 
 static struct {
-    struct lock lock;     /* zero is a free lock of the outermost rank */
+    struct lock forking;     /* libc may run the handlers of several forks together: one at a time */
+    struct lock lock;     /* taken by whoever starts the process */
     bool pieces_started;  /* under the lock */
     _Atomic bool started; /* written under the lock (release); read by every thread's first call */
-} process;
-
-static_assert(LOCK_START == 0, "the start lock needs no initialisation");
+} process = {.forking.rank = LOCK_FORK, .lock.rank = LOCK_START};
 
 static void write_message(void *opaque, const char *text)
 {
@@ -69,6 +68,7 @@ static void each_lock(void (*visit)(struct lock *lock))
 
 static void before_fork(void)
 {
+    lock_acquire(&process.forking);
     lock_fork_begins();
     each_lock(lock_hold_for_fork);
 }
@@ -77,6 +77,7 @@ static void after_fork_in_parent(void)
 {
     each_lock(lock_release_after_fork);
     lock_fork_ends();
+    lock_release(&process.forking);
 }
 
 static void after_fork_in_child(void)
@@ -84,6 +85,7 @@ static void after_fork_in_child(void)
     thread_only_self_left();
     each_lock(lock_release_after_fork);
     lock_fork_ends();
+    lock_init(&process.forking, LOCK_FORK);
 }
 
 static void at_exit(void)

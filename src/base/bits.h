@@ -24,9 +24,14 @@ static inline unsigned bits_lowest(uint64_t value)
     return (unsigned)__builtin_ctzll(value);
 }
 
+/* Number of ones. Sums of ever wider fields (Hacker's Delight, 5-1): the baseline of x86-64 has no
+ * instruction for it, and the compiler would call a function. */
 static inline unsigned bits_count(uint64_t value)
 {
-    return (unsigned)__builtin_popcountll(value);
+    value -= (value >> 1) & 0x5555555555555555u;
+    value = (value & 0x3333333333333333u) + ((value >> 2) & 0x3333333333333333u);
+    value = (value + (value >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (unsigned)((value * 0x0101010101010101u) >> 56);
 }
 
 static inline bool bits_is_power_of_two(size_t value)
@@ -57,6 +62,23 @@ static inline uint64_t bits_mask(unsigned first, unsigned count)
 static inline bool bits_get(const uint64_t *words, unsigned index)
 {
     return (words[index / WORD_BITS] >> (index % WORD_BITS)) & 1;
+}
+
+/* Sets a bit of a word, index < 64. Result: whether it was set before. */
+static inline bool bits_test_and_set(uint64_t *word, uint64_t index)
+{
+#if defined(__x86_64__)
+    bool was_set;
+    uint64_t value = *word;
+    __asm__("btsq %2, %0" : "+r"(value), "=@ccc"(was_set) : "r"(index) : "cc");
+    *word = value;
+    return was_set;
+#else
+    uint64_t bit = (uint64_t)1 << (index % WORD_BITS);
+    bool was_set = (*word & bit) != 0;
+    *word |= bit;
+    return was_set;
+#endif
 }
 
 /* Sets or clears `count` bits from `first` up. */

@@ -14,8 +14,11 @@
 enum {
     /* A bin may hold about this many bytes, between BIN_SLOTS_MIN and BIN_SLOTS_MAX blocks. */
     BIN_BYTES = 64 * 1024,
-    BIN_SLOTS_MIN = 7,
-    BIN_SLOTS_MAX = 511,
+    BIN_SLOTS_MIN = 31,
+    /* Blocks that move in one batch: enough to make the lock cheap, few enough to leave the rest. */
+    FILL_MAX = 64,
+    FLUSH_MAX = 128,
+    BIN_SLOTS_MAX = 1023,
     START_SLOTS = 7,
     EVENTS_PER_COLLECTION = 256,
     CONTENDED_MAX = 16,
@@ -198,7 +201,8 @@ static bool fill(struct cache *cache, unsigned bin_index)
     }
     unsigned filled = 0;
     if (class_index < SMALL_CLASSES) {
-        unsigned wanted = (bin->capacity + 1u) / 2;
+        unsigned half = (bin->capacity + 1u) / 2;
+        unsigned wanted = half < FILL_MAX ? half : FILL_MAX;
         void **first = bin->bottom - wanted;
         bool contended;
         filled = arena_fill(cache->arena, class_index, first, wanted, &contended);
@@ -271,7 +275,8 @@ void cache_free(struct cache *cache, uint8_t class_index, void *block)
         note_event(cache);
         if (bin_count(bin) == bin->capacity && !grow(cache, bin_index)) {
             CHECK(bin->capacity > 0);
-            flush_oldest(cache, bin_index, (bin->capacity + 1u) / 2);
+            unsigned half = (bin->capacity + 1u) / 2;
+            flush_oldest(cache, bin_index, half < FLUSH_MAX ? half : FLUSH_MAX);
         }
     }
     *--bin->head = block;

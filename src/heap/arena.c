@@ -7,9 +7,11 @@
 #include "os/os.h"
 #include "pages/meta.h"
 
+#include <string.h>
+
 enum {
     ARENAS_PER_CPU = 4, /* jemalloc's narenas_ratio */
-    FLUSH_BATCH = 64,   /* blocks whose slabs are looked up, and prefetched, before the lock */
+    FLUSH_BATCH = 128,  /* blocks whose slabs are looked up, and prefetched, before the lock */
 };
 
 static struct {
@@ -227,36 +229,29 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
     return NULL;
 }
 
-/* Puts the regions of one slab back: of the blocks from `at` on, as many as follow each other in
- * it. Lock held. Result: the index behind them. */
-static unsigned put_stretch(struct run *slab, void *const *blocks, struct run *const *slabs,
-                            unsigned at, unsigned count)
-{
-    do {
-        slab_put(slab, blocks[at]);
-        at++;
-    } while (at < count && slabs[at] == slab);
-    return at;
-}
+/* Neighbours in a batch that lie in one slab. */
+struct segment {
+    struct run *slab;
+    void *const *blocks;
+    unsigned count;
+};
 
-/* Takes back the blocks of one arena; others stay, moved to the front. Result: how many stay. */
-static unsigned flush_arena(struct bin *bin, void **blocks, struct run **slabs, unsigned count)
+/* Takes back the segments of the first one's arena; others stay, moved to the front. Result: how
+ * many stay. */
+static unsigned flush_arena(struct bin *bin, struct segment *segments, unsigned count)
 {
-    const struct page_heap *pages = slabs[0]->chunk->heap;
+    const struct page_heap *pages = segments[0].slab->chunk->heap;
     struct run *emptied = NULL;
     unsigned left = 0;
-    unsigned at = 0;
-    while (at < count) {
-        struct run *slab = slabs[at];
+    for (unsigned i = 0; i < count; i++) {
+        struct run *slab = segments[i].slab;
         if (slab->chunk->heap != pages) {
-            slabs[left] = slab;
-            blocks[left++] = blocks[at++];
+            segments[left++] = segments[i];
             continue;
         }
         unsigned before = slab->free_count;
-        unsigned end = put_stretch(slab, blocks, slabs, at, count);
-        bin->counters.free_count += end - at;
-        at = end;
+        slab_put(slab, segments[i].blocks, segments[i].count);
+        bin->counters.free_count += segments[i].count;
         struct run *dead = bin_settle(bin, slab, before);
         if (dead != NULL) {
             dead->next = emptied;
@@ -273,12 +268,34 @@ static unsigned flush_arena(struct bin *bin, void **blocks, struct run **slabs, 
     return left;
 }
 
-/* A block whose slab is gone was freed twice. */
-static void check_in_slab(uint8_t class_index, const void *block)
+/* The slab of a block. One whose slab is gone was freed twice. */
+static struct run *slab_of(uint8_t class_index, const void *block)
 {
     if (UNLIKELY(map_code(block) != class_code(class_index))) {
         message_and_abort("free(): double free of %p: the block is already free", block);
     }
+    return chunk_run(map_owner(block), block);
+}
+
+/* Finds the slabs of blocks and has them fetched: the work under the lock then waits for less
+ * memory. Result: the number of segments. */
+static unsigned find_segments(uint8_t class_index, void *const *blocks, unsigned count,
+                              struct segment segments[FLUSH_BATCH])
+{
+    size_t bytes = (size_t)slab_page_count(class_index) * PAGE_BYTES;
+    unsigned found = 0;
+    unsigned at = 0;
+    while (at < count) {
+        struct run *slab = slab_of(class_index, blocks[at]);
+        __builtin_prefetch(slab, 1);
+        uintptr_t start = (uintptr_t)chunk_page_address(slab->chunk, slab->page);
+        unsigned first = at;
+        do {
+            at++;
+        } while (at < count && (uintptr_t)blocks[at] - start < bytes);
+        segments[found++] = (struct segment){slab, blocks + first, at - first};
+    }
+    return found;
 }
 
 void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool *contended)
@@ -286,19 +303,12 @@ void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool 
     *contended = false;
     while (count > 0) {
         unsigned batch = count < FLUSH_BATCH ? count : FLUSH_BATCH;
-        void *pending[FLUSH_BATCH];
-        struct run *slabs[FLUSH_BATCH];
-        for (unsigned i = 0; i < batch; i++) {
-            pending[i] = blocks[i];
-            check_in_slab(class_index, blocks[i]);
-            slabs[i] = chunk_run(map_owner(blocks[i]), blocks[i]);
-            __builtin_prefetch(slabs[i], 1);
-        }
-        unsigned left = batch;
+        struct segment segments[FLUSH_BATCH];
+        unsigned left = find_segments(class_index, blocks, batch, segments);
         while (left > 0) {
-            struct bin *bin = &arena_of_run(slabs[0])->bin[class_index];
+            struct bin *bin = &arena_of_run(segments[0].slab)->bin[class_index];
             *contended |= take_lock(&bin->lock);
-            left = flush_arena(bin, pending, slabs, left);
+            left = flush_arena(bin, segments, left);
         }
         blocks += batch;
         count -= batch;

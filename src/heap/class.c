@@ -21,48 +21,48 @@ static_assert(1 << STEPS_LG == STEPS_PER_DOUBLING, "steps are counted by shiftin
 static_assert(LINEAR_MAX / STEPS_PER_DOUBLING >= QUANTUM,
               "every step is a multiple of the quantum");
 
-/* CLASS(index, size, previous size, block start test: TESTED, UNTESTED or PAGE) */
-#define CACHED_CLASS_TABLE            \
-    CLASS(0, 8, 0, TESTED)            \
-    CLASS(1, 16, 8, TESTED)           \
-    CLASS(2, 32, 16, TESTED)          \
-    CLASS(3, 48, 32, TESTED)          \
-    CLASS(4, 64, 48, TESTED)          \
-    CLASS(5, 80, 64, TESTED)          \
-    CLASS(6, 96, 80, TESTED)          \
-    CLASS(7, 112, 96, TESTED)         \
-    CLASS(8, 128, 112, TESTED)        \
-    CLASS(9, 160, 128, TESTED)        \
-    CLASS(10, 192, 160, TESTED)       \
-    CLASS(11, 224, 192, TESTED)       \
-    CLASS(12, 256, 224, TESTED)       \
-    CLASS(13, 320, 256, TESTED)       \
-    CLASS(14, 384, 320, TESTED)       \
-    CLASS(15, 448, 384, TESTED)       \
-    CLASS(16, 512, 448, TESTED)       \
-    CLASS(17, 640, 512, TESTED)       \
-    CLASS(18, 768, 640, TESTED)       \
-    CLASS(19, 896, 768, TESTED)       \
-    CLASS(20, 1024, 896, TESTED)      \
-    CLASS(21, 1280, 1024, TESTED)     \
-    CLASS(22, 1536, 1280, TESTED)     \
-    CLASS(23, 1792, 1536, TESTED)     \
-    CLASS(24, 2048, 1792, TESTED)     \
-    CLASS(25, 2560, 2048, TESTED)     \
-    CLASS(26, 3072, 2560, TESTED)     \
-    CLASS(27, 3584, 3072, TESTED)     \
-    CLASS(28, 4096, 3584, TESTED)     \
-    CLASS(29, 5120, 4096, UNTESTED)   \
-    CLASS(30, 6144, 5120, UNTESTED)   \
-    CLASS(31, 7168, 6144, UNTESTED)   \
-    CLASS(32, 8192, 7168, TESTED)     \
-    CLASS(33, 10240, 8192, UNTESTED)  \
-    CLASS(34, 12288, 10240, UNTESTED) \
-    CLASS(35, 14336, 12288, UNTESTED) \
-    CLASS(36, 16384, 14336, PAGE)     \
-    CLASS(37, 20480, 16384, PAGE)     \
-    CLASS(38, 24576, 20480, PAGE)     \
-    CLASS(39, 28672, 24576, PAGE)     \
+/* CLASS(index, size, previous size, what block addresses are multiples of: SIZE or PAGE) */
+#define CACHED_CLASS_TABLE        \
+    CLASS(0, 8, 0, SIZE)          \
+    CLASS(1, 16, 8, SIZE)         \
+    CLASS(2, 32, 16, SIZE)        \
+    CLASS(3, 48, 32, SIZE)        \
+    CLASS(4, 64, 48, SIZE)        \
+    CLASS(5, 80, 64, SIZE)        \
+    CLASS(6, 96, 80, SIZE)        \
+    CLASS(7, 112, 96, SIZE)       \
+    CLASS(8, 128, 112, SIZE)      \
+    CLASS(9, 160, 128, SIZE)      \
+    CLASS(10, 192, 160, SIZE)     \
+    CLASS(11, 224, 192, SIZE)     \
+    CLASS(12, 256, 224, SIZE)     \
+    CLASS(13, 320, 256, SIZE)     \
+    CLASS(14, 384, 320, SIZE)     \
+    CLASS(15, 448, 384, SIZE)     \
+    CLASS(16, 512, 448, SIZE)     \
+    CLASS(17, 640, 512, SIZE)     \
+    CLASS(18, 768, 640, SIZE)     \
+    CLASS(19, 896, 768, SIZE)     \
+    CLASS(20, 1024, 896, SIZE)    \
+    CLASS(21, 1280, 1024, SIZE)   \
+    CLASS(22, 1536, 1280, SIZE)   \
+    CLASS(23, 1792, 1536, SIZE)   \
+    CLASS(24, 2048, 1792, SIZE)   \
+    CLASS(25, 2560, 2048, SIZE)   \
+    CLASS(26, 3072, 2560, SIZE)   \
+    CLASS(27, 3584, 3072, SIZE)   \
+    CLASS(28, 4096, 3584, SIZE)   \
+    CLASS(29, 5120, 4096, SIZE)   \
+    CLASS(30, 6144, 5120, SIZE)   \
+    CLASS(31, 7168, 6144, SIZE)   \
+    CLASS(32, 8192, 7168, SIZE)   \
+    CLASS(33, 10240, 8192, SIZE)  \
+    CLASS(34, 12288, 10240, SIZE) \
+    CLASS(35, 14336, 12288, SIZE) \
+    CLASS(36, 16384, 14336, PAGE) \
+    CLASS(37, 20480, 16384, PAGE) \
+    CLASS(38, 24576, 20480, PAGE) \
+    CLASS(39, 28672, 24576, PAGE) \
     CLASS(40, 32768, 28672, PAGE)
 
 #define CLASS(index, size, previous, test) \
@@ -74,9 +74,8 @@ const uint8_t size_code[CACHED_SIZE_MAX / 8 + 1] = {CACHED_CLASS_TABLE};
 const uint32_t bin_size[CODE_BINS] = {CACHED_CLASS_TABLE};
 #undef CLASS
 
-#define TESTED(size) (UINT64_MAX / (size) + 1)
+#define SIZE(size) (UINT64_MAX / (size) + 1)
 #define PAGE(size) (UINT64_MAX / PAGE_BYTES + 1)
-#define UNTESTED(size) 0
 #define CLASS(index, size, previous, test) [(index) + 1] = test(size),
 const uint64_t bin_inverse[CODE_BINS] = {CACHED_CLASS_TABLE};
 #undef CLASS

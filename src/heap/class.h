@@ -66,11 +66,10 @@ extern const uint32_t bin_size[CODE_BINS];
 
 /* Of a bin: I = ceil(2^64 / d). An address p starts a block only if p * I mod 2^64 < I, which holds
  * for the multiples of d among the addresses below 2^48 and for no others (D. Lemire, O. Kaser, N.
- * Kurz, "Faster Remainder by Direct Computation", 2019; for d = m 2^k with m < 8 their bound on the
+ * Kurz, "Faster Remainder by Direct Computation", 2019; for d = m 2^k with m < 8 the bound on the
  * dividend is p m < I, and I is above 2^50 here). Slabs place their regions at multiples of the
- * class size, so the test is exact. d is 4096 for runs. 0, which no address passes, where slabs
- * would waste too much by it (5 to 14 KiB, but 8 KiB): freeing those takes the slow path, which
- * asks the slab. */
+ * class size d, so the test is exact; runs start at pages, and d is 4096. Where I is 0 no address
+ * passes. */
 extern const uint64_t bin_inverse[CODE_BINS];
 
 static inline unsigned class_code(uint8_t class_index)

@@ -23,10 +23,21 @@ static unsigned code_of_run_size(size_t size_bytes)
     return is_cached ? class_code(class_of(size_bytes)) : CODE_RUN;
 }
 
-/* Class for the counters: 0 for 16 KiB. */
+/* Class for the counters, by pages: 0 for 16 KiB. Four a doubling. */
+#define INDICES(from, step, first)                                                          \
+    [(from) + 1 ...(from) + (step)] = (first),                                              \
+                            [(from) + (step) + 1 ...(from) + 2 * (step)] = (first) + 1,     \
+                            [(from) + 2 * (step) + 1 ...(from) + 3 * (step)] = (first) + 2, \
+                            [(from) + 3 * (step) + 1 ...(from) + 4 * (step)] = (first) + 3
+static const uint8_t large_index[RUN_PAGES_MAX + 1] = {
+    INDICES(4, 1, 1),   INDICES(8, 2, 5),    INDICES(16, 4, 9),
+    INDICES(32, 8, 13), INDICES(64, 16, 17), INDICES(128, 32, 21),
+};
+#undef INDICES
+
 static uint8_t large_index_of(size_t size_bytes)
 {
-    return size_bytes <= LARGE_SIZE_MIN ? 0 : (uint8_t)(class_of(size_bytes) - SMALL_CLASSES);
+    return large_index[size_bytes / PAGE_BYTES];
 }
 
 static void clear(void *address, size_t size_bytes)
@@ -48,6 +59,19 @@ static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment,
     }
     run->region_count = 0;
     map_set_code(run->first, code_of_run_size(size_bytes));
+    return run->first;
+}
+
+void *large_alloc_run(struct arena *arena, size_t size_bytes)
+{
+    ASSERT(size_bytes > CACHED_SIZE_MAX && size_bytes <= (size_t)RUN_PAGES_MAX * PAGE_BYTES);
+    struct run *run = run_alloc_large(&arena->pages, (unsigned)(size_bytes / PAGE_BYTES),
+                                      large_index_of(size_bytes));
+    if (run == NULL) {
+        return NULL;
+    }
+    run->region_count = 0;
+    map_set_code(run->first, CODE_RUN);
     return run->first;
 }
 
@@ -79,9 +103,16 @@ void large_free(void *block, unsigned code)
         huge_free(map_owner(block));
         return;
     }
+    (void)large_free_run(block);
+}
+
+size_t large_free_run(void *block)
+{
     struct run *run = run_of(block);
+    size_t size_bytes = (size_t)run->page_count * PAGE_BYTES;
     map_set_code(block, 0);
     run_free(run, run->page_count);
+    return size_bytes;
 }
 
 size_t large_size(const void *block, unsigned code)

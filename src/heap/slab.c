@@ -24,9 +24,9 @@ static const struct slab_shape shapes[SMALL_CLASSES] = {
     SHAPE(192, 4),    SHAPE(224, 4),   SHAPE(256, 4),   SHAPE(320, 8),    SHAPE(384, 8),
     SHAPE(448, 8),    SHAPE(512, 8),   SHAPE(640, 8),   SHAPE(768, 8),    SHAPE(896, 8),
     SHAPE(1024, 8),   SHAPE(1280, 16), SHAPE(1536, 16), SHAPE(1792, 16),  SHAPE(2048, 16),
-    SHAPE(2560, 16),  SHAPE(3072, 16), SHAPE(3584, 16), SHAPE(4096, 16),  SHAPE(5120, 20),
-    SHAPE(6144, 24),  SHAPE(7168, 28), SHAPE(8192, 32), SHAPE(10240, 20), SHAPE(12288, 24),
-    SHAPE(14336, 28),
+    SHAPE(2560, 16),  SHAPE(3072, 16), SHAPE(3584, 16), SHAPE(4096, 16),  SHAPE(5120, 32),
+    SHAPE(6144, 32),  SHAPE(7168, 32), SHAPE(8192, 32), SHAPE(10240, 32), SHAPE(12288, 32),
+    SHAPE(14336, 32),
 };
 
 unsigned slab_page_count(uint8_t class_index)
@@ -44,7 +44,7 @@ unsigned slab_region_count(uint8_t class_index)
 {
     size_t size = class_size(class_index);
     size_t bytes = (size_t)slab_page_count(class_index) * PAGE_BYTES;
-    bool shifted = bin_inverse[class_index + 1] != 0 && PAGE_BYTES % size != 0;
+    bool shifted = PAGE_BYTES % size != 0;
     size_t count = (bytes - (shifted ? size - 1 : 0)) / size;
     return (unsigned)(count < RUN_REGIONS_MAX ? count : RUN_REGIONS_MAX);
 }
@@ -55,10 +55,7 @@ static void place_regions(struct run *slab)
     size_t size = region_size(slab);
     uintptr_t base = (uintptr_t)slab->first;
     uintptr_t end = base + (size_t)slab->page_count * PAGE_BYTES;
-    uintptr_t first = base;
-    if (bin_inverse[slab->class_index + 1] != 0) {
-        first = (base + size - 1) / size * size;
-    }
+    uintptr_t first = (base + size - 1) / size * size;
     size_t count = (end - first) / size;
     slab->first = (char *)first;
     slab->region_count = (uint16_t)(count < RUN_REGIONS_MAX ? count : RUN_REGIONS_MAX);
@@ -94,41 +91,56 @@ void slab_delete(struct run *slab)
     run_free(slab, touched);
 }
 
-/* Takes freed regions, lowest first. */
+/* Addresses of `count` neighbours. Result: the end of what was written. */
+static void **write_stretch(void **out, char *first, size_t size, unsigned count)
+{
+    for (void **end = out + count; out < end; out++) {
+        *out = first;
+        first += size;
+    }
+    return out;
+}
+
+/* Takes freed regions, lowest first. Ones that follow each other are neighbours: freed regions mostly
+ * are, and cost four instructions each then. */
 static unsigned take_freed(struct run *slab, void **regions, unsigned wanted)
 {
     size_t size = region_size(slab);
-    unsigned taken = 0;
-    unsigned words = (slab->fresh + WORD_BITS - 1u) / WORD_BITS;
-    for (unsigned word = 0; word < words && taken < wanted; word++) {
-        uint64_t bits = slab->free_bits[word];
-        char *base = slab->first + (size_t)word * WORD_BITS * size;
-        while (bits != 0 && taken < wanted) {
-            regions[taken++] = base + bits_lowest(bits) * size;
-            bits &= bits - 1;
+    void **out = regions;
+    void **end = regions + wanted;
+    char *base = slab->first;
+    for (uint64_t *word = slab->free_bits; out < end; word++, base += WORD_BITS * size) {
+        uint64_t bits = *word;
+        while (bits != 0 && out < end) {
+            unsigned low = bits_lowest(bits);
+            uint64_t above = ~(bits >> low);
+            unsigned ones = above == 0 ? WORD_BITS : bits_lowest(above);
+            ones = ones < (unsigned)(end - out) ? ones : (unsigned)(end - out);
+            out = write_stretch(out, base + low * size, size, ones);
+            bits &= ~bits_mask(low, ones);
         }
-        slab->free_bits[word] = bits;
+        *word = bits;
     }
-    return taken;
+    return (unsigned)(out - regions);
 }
 
 unsigned slab_take(struct run *slab, void **regions, unsigned wanted)
 {
     ASSERT_SLOW(slab_is_valid(slab));
-    unsigned freed = slab->free_count - (slab->region_count - (unsigned)slab->fresh);
-    unsigned taken = freed == 0 ? 0 : take_freed(slab, regions, wanted);
-    size_t size = region_size(slab);
-    char *next = slab->first + slab->fresh * size;
     unsigned fresh_left = slab->region_count - (unsigned)slab->fresh;
+    unsigned freed = slab->free_count - fresh_left;
+    unsigned taken = freed < wanted ? freed : wanted;
     unsigned more = wanted - taken < fresh_left ? wanted - taken : fresh_left;
-    for (unsigned i = 0; i < more; i++) {
-        regions[taken + i] = next;
-        next += size;
+    if (taken > 0) {
+        taken = take_freed(slab, regions, taken);
     }
-    slab->fresh = (uint16_t)(slab->fresh + more);
-    taken += more;
-    slab->free_count = (uint16_t)(slab->free_count - taken);
-    return taken;
+    if (more > 0) {
+        size_t size = region_size(slab);
+        (void)write_stretch(regions + taken, slab->first + slab->fresh * size, size, more);
+        slab->fresh = (uint16_t)(slab->fresh + more);
+    }
+    slab->free_count = (uint16_t)(slab->free_count - taken - more);
+    return taken + more;
 }
 
 /* Number of the region that starts at the pointer, or RUN_REGIONS_MAX when none does. */
@@ -143,12 +155,7 @@ static unsigned region_index(const struct run *slab, const void *region)
     return starts ? index : RUN_REGIONS_MAX;
 }
 
-bool slab_has_region(const struct run *slab, const void *region)
-{
-    return region_index(slab, region) != RUN_REGIONS_MAX;
-}
-
-static COLD NOINLINE void bad_region(const struct run *slab, const void *region)
+static COLD NOINLINE _Noreturn void bad_region(const struct run *slab, const void *region)
 {
     if (region_index(slab, region) == RUN_REGIONS_MAX) {
         message_and_abort("free(): invalid pointer %p: not the start of a block", region);
@@ -156,16 +163,67 @@ static COLD NOINLINE void bad_region(const struct run *slab, const void *region)
     message_and_abort("free(): double free of %p: the block is already free", region);
 }
 
-void slab_put(struct run *slab, const void *region)
+/* Number of the region at the pointer; aborts when no region that was handed out starts there. The
+ * low half of the product is below the reciprocal exactly when the offset is a multiple of the size;
+ * before region 0 the offset wraps, and the number is beyond all. */
+ALWAYS_INLINE unsigned checked_index(const struct run *slab, uint64_t reciprocal,
+                                     const char *region)
 {
-    unsigned index = region_index(slab, region);
-    uint64_t bit = (uint64_t)1 << (index % WORD_BITS);
-    if (UNLIKELY(index >= slab->fresh) ||
-        UNLIKELY((slab->free_bits[index / WORD_BITS] & bit) != 0)) {
+    uint64_t product = ((uintptr_t)region - (uintptr_t)slab->first) * reciprocal;
+    uint64_t index = product >> 32;
+    if (UNLIKELY((uint32_t)product >= reciprocal) || UNLIKELY(index >= slab->fresh)) {
         bad_region(slab, region);
     }
-    slab->free_bits[index / WORD_BITS] |= bit;
-    slab->free_count++;
+    return (unsigned)index;
+}
+
+/* Marks the neighbours between two numbers, in either order, as free; none may be. */
+static void put_stretch(struct run *slab, unsigned from, unsigned to)
+{
+    unsigned low = from < to ? from : to;
+    unsigned count = (from < to ? to - from : from - to) + 1;
+    if (UNLIKELY(bits_count_range(slab->free_bits, low, count) != 0)) {
+        unsigned freed = bits_next_one(slab->free_bits, low, RUN_REGIONS_MAX);
+        bad_region(slab, slab->first + freed * region_size(slab));
+    }
+    bits_set_range(slab->free_bits, low, count);
+}
+
+/* How many regions from `at` on are neighbours in one direction: those of a program that frees in the
+ * order in which it allocated, or in the reverse. At least 1. */
+ALWAYS_INLINE unsigned stretch_length(void *const *regions, unsigned at, unsigned count,
+                                      ptrdiff_t size)
+{
+    unsigned length = 1;
+    if (at + 1 < count) {
+        ptrdiff_t step = (char *)regions[at + 1] - (char *)regions[at];
+        if (step == size || step == -size) {
+            do {
+                length++;
+            } while (at + length < count &&
+                     (char *)regions[at + length] - (char *)regions[at + length - 1] == step);
+        }
+    }
+    return length;
+}
+
+void slab_put(struct run *slab, void *const *regions, unsigned count)
+{
+    uint64_t reciprocal = shapes[slab->class_index].reciprocal;
+    ptrdiff_t size = (ptrdiff_t)region_size(slab);
+    for (unsigned at = 0; at < count;) {
+        unsigned index = checked_index(slab, reciprocal, regions[at]);
+        unsigned length = stretch_length(regions, at, count, size);
+        if (length > 1) {
+            put_stretch(slab, index, checked_index(slab, reciprocal, regions[at + length - 1]));
+        } else if (UNLIKELY(
+                       bits_test_and_set(&slab->free_bits[index / WORD_BITS], index % WORD_BITS))) {
+            bad_region(slab, regions[at]);
+        }
+        at += length;
+    }
+    slab->free_count = (uint16_t)(slab->free_count + count);
+    ASSERT_SLOW(slab_is_valid(slab));
 }
 
 bool slab_is_valid(const struct run *slab)

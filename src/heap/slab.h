@@ -34,12 +34,9 @@ void slab_delete(struct run *slab);
 /* Takes up to `wanted` regions, in rising address order, the lowest first. Result: how many. */
 unsigned slab_take(struct run *slab, void **regions, unsigned wanted);
 
-/* Puts a region back. Aborts with one line when the pointer is not the start of a region that is
- * out: a double free, or a pointer into the middle of a block. */
-void slab_put(struct run *slab, const void *region);
-
-/* True when a region starts at the pointer. Takes no lock: reads what is immutable only. */
-bool slab_has_region(const struct run *slab, const void *region);
+/* Puts regions back. Aborts with one line when a pointer is not the start of a region that is out: a
+ * double free, or a pointer into the middle of a block. */
+void slab_put(struct run *slab, void *const *regions, unsigned count);
 
 bool slab_is_valid(const struct run *slab);
 

@@ -22,6 +22,7 @@
 
 /* From the outermost lock to the innermost: a thread that holds a rank takes only higher ones. */
 enum lock_rank {
+    LOCK_FORK,    /* one fork at a time */
     LOCK_START,   /* start of the process */
     LOCK_CONTROL, /* mallctl state */
     LOCK_THREADS, /* list of thread caches */
@@ -45,13 +46,19 @@ struct lock {
 
 enum { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED, LOCK_FORKING, LOCK_FORKING_CONTENDED };
 
-/* Not zero while the process has never had a second thread; libc keeps it. */
-extern char __libc_single_threaded __attribute__((weak));
-
+/* Not zero while the process has one thread; libc keeps it. musl's is not public. */
+#ifdef __GLIBC__
+extern char __libc_single_threaded;
 static inline bool process_has_one_thread(void)
 {
-    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+    return __libc_single_threaded != 0;
 }
+#else
+static inline bool process_has_one_thread(void)
+{
+    return false;
+}
+#endif
 
 void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_acquire_slow(struct lock *lock);

@@ -47,9 +47,8 @@ uint64_t os_time_coarse_ns(void);
 /* The same, precise. */
 uint64_t os_time_ns(void);
 
-/* Number of CPUs that this process may run on, >= 1, and the one it runs on now. */
+/* Number of CPUs that this process may run on, >= 1. */
 unsigned os_cpu_count(void);
-unsigned os_cpu_current(void);
 
 /* The value of an environment variable, or NULL; NULL in set-user-id programs. */
 const char *os_environment(const char *name);

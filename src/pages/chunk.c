@@ -20,6 +20,7 @@ enum {
 static struct {
     struct lock lock;
     struct chunk *spare; /* under the lock: chunks without content */
+    struct chunk *bare;  /* under the lock: descriptors without address space */
     char *raw;           /* under the lock: mapped address space that has no descriptors yet */
     size_t raw_chunks;   /* under the lock */
     size_t spare_bytes;  /* under the lock */
@@ -47,14 +48,19 @@ static void chunk_reset(struct chunk *chunk, unsigned first, unsigned count)
     chunk->first_free = (uint16_t)first;
 }
 
+/* Pool lock held. */
 static struct chunk *new_descriptor(char *unit_base, unsigned first, unsigned count)
 {
-    struct chunk *chunk = meta_alloc(sizeof *chunk, _Alignof(struct chunk));
+    struct chunk *chunk = pool.bare;
+    if (chunk != NULL) {
+        pool.bare = chunk->next;
+    } else {
+        chunk = meta_alloc(sizeof *chunk, _Alignof(struct chunk));
+    }
     if (chunk != NULL) {
         meta_note_untouched(sizeof chunk->run);
         chunk->base = unit_base;
         chunk_reset(chunk, first, count);
-        map_set_owner(unit_base, chunk);
     }
     return chunk;
 }
@@ -81,57 +87,100 @@ static bool map_raw(void)
     return false;
 }
 
-/* A piece of a chunk, for when 2 MiB are refused: a tight limit on address space. The unit must be
- * nobody's: one unit has one owner. Pool lock held. */
-static struct chunk *map_partial(void)
+/* Cuts a mapping to the larger of its parts in the two units that it may touch. */
+static size_t cut_to_one_unit(char **piece, size_t size)
 {
-    for (size_t size = CHUNK_BYTES / 2; size >= CHUNK_PIECE_BYTES; size /= 2) {
+    char *boundary = (char *)bits_round_down((uintptr_t)*piece, UNIT_BYTES) + UNIT_BYTES;
+    size_t below = (size_t)(boundary - *piece);
+    if (below >= size) {
+        return size;
+    }
+    if (below >= size - below) {
+        (void)!os_unmap(boundary, size - below);
+        return below;
+    }
+    (void)!os_unmap(*piece, below);
+    *piece = boundary;
+    return size - below;
+}
+
+/* A descriptor for a part of a unit, if the unit is nobody's. Pool lock held. */
+static struct chunk *own_part(char *piece, size_t bytes)
+{
+    char *unit_base = (char *)bits_round_down((uintptr_t)piece, UNIT_BYTES);
+    if (!map_cover(piece, bytes) || map_owner(piece) != NULL) {
+        return NULL;
+    }
+    unsigned first = (unsigned)((size_t)(piece - unit_base) / PAGE_BYTES);
+    struct chunk *chunk = new_descriptor(unit_base, first, (unsigned)(bytes / PAGE_BYTES));
+    if (chunk == NULL || map_claim_owner(unit_base, chunk)) {
+        return chunk;
+    }
+    /* A mapping took the unit meanwhile. The descriptor waits for the next chunk. */
+    chunk->next = pool.bare;
+    pool.bare = chunk;
+    return NULL;
+}
+
+/* A piece of a chunk, for when 2 MiB are refused: a tight limit on address space. Pool lock held. */
+static struct chunk *map_partial(unsigned page_count)
+{
+    size_t least = bits_round_up((size_t)page_count * PAGE_BYTES, CHUNK_PIECE_BYTES);
+    for (size_t size = CHUNK_BYTES / 2; size >= least; size /= 2) {
         char *piece = os_map(NULL, size);
         if (piece == NULL) {
             continue;
         }
-        char *unit_base = (char *)bits_round_down((uintptr_t)piece, UNIT_BYTES);
-        size_t room = (size_t)(unit_base + UNIT_BYTES - piece);
-        struct chunk *chunk = NULL;
-        size_t bytes = room < size ? room : size;
-        if (map_cover(piece, bytes) && map_owner(unit_base) == NULL) {
-            chunk = new_descriptor(unit_base, (unsigned)((size_t)(piece - unit_base) / PAGE_BYTES),
-                                   (unsigned)(bytes / PAGE_BYTES));
-        }
+        size_t bytes = cut_to_one_unit(&piece, size);
+        struct chunk *chunk = bytes < least ? NULL : own_part(piece, bytes);
         if (chunk != NULL) {
             pool.mapped_bytes += bytes;
             return chunk;
         }
-        if (!os_unmap(piece, size)) {
+        if (!os_unmap(piece, bytes)) {
             return NULL;
         }
     }
     return NULL;
 }
 
-static struct chunk *take_locked(void)
+/* A spare chunk with enough pages; few are partial. Pool lock held. */
+static struct chunk *take_spare(unsigned page_count)
 {
-    struct chunk *chunk = pool.spare;
+    for (struct chunk **link = &pool.spare; *link != NULL; link = &(*link)->next) {
+        struct chunk *chunk = *link;
+        if (chunk->valid_pages >= page_count) {
+            *link = chunk->next;
+            pool.spare_bytes -= (size_t)chunk->valid_pages * PAGE_BYTES;
+            return chunk;
+        }
+    }
+    return NULL;
+}
+
+static struct chunk *take_locked(unsigned page_count)
+{
+    struct chunk *chunk = take_spare(page_count);
     if (chunk != NULL) {
-        pool.spare = chunk->next;
-        pool.spare_bytes -= (size_t)chunk->valid_pages * PAGE_BYTES;
         return chunk;
     }
     if (pool.raw_chunks == 0 && !map_raw()) {
-        return map_partial();
+        return map_partial(page_count);
     }
     chunk = new_descriptor(pool.raw, 0, CHUNK_PAGES);
     if (chunk != NULL) {
+        /* A whole unit that was mapped for chunks: an owner found there is one that is leaving. */
+        map_set_owner(pool.raw, chunk);
         pool.raw += CHUNK_BYTES;
         pool.raw_chunks--;
     }
     return chunk;
 }
 
-struct chunk *chunk_take(struct page_heap *heap)
+struct chunk *chunk_take(struct page_heap *heap, unsigned page_count)
 {
     lock_acquire(&pool.lock);
-    struct chunk *chunk = take_locked();
+    struct chunk *chunk = take_locked(page_count);
     lock_release(&pool.lock);
     if (chunk != NULL) {
         ASSERT_SLOW(chunk_is_valid(chunk));

@@ -79,9 +79,9 @@ struct chunk {
 
 void chunk_pool_start(void);
 
-/* A chunk without runs or dirty pages, for heap: spare, or freshly mapped, perhaps a partial one.
- * NULL when memory is refused. */
-MUST_USE struct chunk *chunk_take(struct page_heap *heap);
+/* A chunk without runs or dirty pages, for heap, with at least page_count adjacent pages: spare, or
+ * freshly mapped, perhaps a partial one. NULL when memory is refused. */
+MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count);
 
 /* Puts a chunk without runs or dirty pages among the spare ones. */
 void chunk_give_back(struct chunk *chunk);

@@ -87,11 +87,23 @@ static void drop_descriptor(struct huge *descriptor)
  * the address space is lost. Lock held. */
 static void unmap(struct huge *entry)
 {
+    map_drop_owner(entry->base, entry);
     if (!os_unmap(entry->base, entry->map_bytes)) {
         (void)!os_purge(entry->base, entry->map_bytes);
     }
     huge.statistics.mapped_bytes -= entry->map_bytes;
     drop_descriptor(entry);
+}
+
+/* Maps map_bytes for an entry and makes it the owner of the first unit. NULL when refused. */
+static char *map_owned(struct huge *entry, size_t map_bytes, size_t alignment)
+{
+    char *base = os_map_aligned(map_bytes, alignment);
+    if (base != NULL && (!map_cover(base, map_bytes) || !map_claim_owner(base, entry))) {
+        (void)!os_unmap(base, map_bytes);
+        return NULL;
+    }
+    return base;
 }
 
 /* Lock held. */
@@ -102,10 +114,11 @@ static struct huge *map_new(size_t size_bytes, size_t alignment)
         return NULL;
     }
     size_t map_bytes = bits_round_up(size_bytes, os_page_bytes);
-    char *base = os_map_aligned(map_bytes, alignment);
-    if (base != NULL && !map_cover(base, map_bytes)) {
-        (void)!os_unmap(base, map_bytes);
-        base = NULL;
+    char *base = map_owned(entry, map_bytes, alignment);
+    if (base == NULL) {
+        /* The rest of its unit may have been a partial chunk's: whole units are nobody else's. */
+        map_bytes = bits_round_up(map_bytes, UNIT_BYTES);
+        base = map_owned(entry, map_bytes, alignment);
     }
     if (base == NULL) {
         drop_descriptor(entry);
@@ -114,19 +127,6 @@ static struct huge *map_new(size_t size_bytes, size_t alignment)
     *entry = (struct huge){.base = base, .map_bytes = map_bytes};
     huge.statistics.mapped_bytes += map_bytes;
     return entry;
-}
-
-/* Makes the block known to the address map, or unknown. */
-static void publish(struct huge *entry)
-{
-    map_set_owner(entry->base, entry);
-    map_set_code(entry->base, CODE_HUGE);
-}
-
-static void withdraw(struct huge *entry)
-{
-    map_set_code(entry->base, 0);
-    map_set_owner(entry->base, NULL);
 }
 
 struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *zeroed)
@@ -145,7 +145,7 @@ struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *
         *zeroed = entry->touched_bytes == 0;
         entry->size_bytes = size_bytes;
         entry->arena = arena;
-        publish(entry);
+        map_set_code(entry->base, CODE_HUGE);
         huge.statistics.live_bytes += size_bytes;
         huge.statistics.live_count++;
         huge.statistics.alloc_count++;
@@ -197,7 +197,7 @@ void huge_free(struct huge *entry)
     huge.statistics.free_count++;
     entry->arena = NULL;
     note_touched(entry);
-    withdraw(entry);
+    map_set_code(entry->base, 0);
     if (make_room(entry->map_bytes)) {
         entry->freed_at_ns = os_time_coarse_ns();
         cache_append(entry);
@@ -278,17 +278,20 @@ static bool move(struct huge *entry, size_t size_bytes, size_t alignment)
     if (target == NULL) {
         return false;
     }
-    /* The old place is withdrawn first: it may be mapped by another thread the moment it is left.
-     */
-    withdraw(entry);
-    if (!map_cover(target, map_bytes) ||
-        !os_move(entry->base, entry->map_bytes, target, map_bytes)) {
-        publish(entry);
+    char *left = entry->base;
+    /* The old place is withdrawn first: another thread may map it the moment it is left. */
+    map_set_code(left, 0);
+    bool moved = map_cover(target, map_bytes) && os_move(left, entry->map_bytes, target, map_bytes);
+    if (!moved) {
+        map_set_code(left, CODE_HUGE);
         (void)!os_unmap(target, map_bytes);
         return false;
     }
+    map_drop_owner(left, entry);
+    /* The target is whole units, which nobody else can own. */
+    map_set_owner(target, entry);
+    map_set_code(target, CODE_HUGE);
     entry->base = target;
-    publish(entry);
     account_map(entry, map_bytes);
     huge.statistics.moved_count++;
     return true;

@@ -2,7 +2,7 @@
 #include "pages/map.h"
 
 #include "base/bits.h"
-#include "os/os.h"
+#include "pages/meta.h"
 
 #include <string.h>
 
@@ -24,13 +24,11 @@ void map_start(void)
 
 static bool make_leaf(uintptr_t index)
 {
-    size_t size_bytes = bits_round_up(sizeof(struct map_leaf), os_page_bytes);
-    struct map_leaf *leaf = os_map(NULL, size_bytes);
+    struct map_leaf *leaf = meta_alloc(sizeof *leaf, 64);
     if (leaf == NULL) {
         return false;
     }
-    /* Sparse by nature: one huge page here would cost more than a small program's whole heap. */
-    os_refuse_huge_pages(leaf, size_bytes);
+    meta_note_untouched(sizeof *leaf);
     map.leaf_count++;
     uintptr_t distance = (uintptr_t)leaf - (uintptr_t)&map_base;
     atomic_store_explicit(&map_base.root[index], distance, memory_order_release);

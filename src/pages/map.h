@@ -104,6 +104,25 @@ static inline void map_set_owner(const void *address, void *owner)
     atomic_store_explicit(&leaf->owner[unit], owner, memory_order_release);
 }
 
+/* Makes `owner` the owner of a unit that has none. False when it has one. */
+MUST_USE static inline bool map_claim_owner(const void *address, void *owner)
+{
+    struct map_leaf *leaf = map_leaf_of(address);
+    uint32_t unit = (uint32_t)(uintptr_t)address >> UNIT_LG;
+    void *none = NULL;
+    return atomic_compare_exchange_strong_explicit(&leaf->owner[unit], &none, owner,
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* Makes the unit nobody's if it is still `owner`'s: a new owner may have come already. */
+static inline void map_drop_owner(const void *address, void *owner)
+{
+    struct map_leaf *leaf = map_leaf_of(address);
+    uint32_t unit = (uint32_t)(uintptr_t)address >> UNIT_LG;
+    (void)atomic_compare_exchange_strong_explicit(&leaf->owner[unit], &owner, NULL,
+                                                  memory_order_acq_rel, memory_order_relaxed);
+}
+
 /* Sets the class code of page_count pages from the address on; they lie in one leaf. */
 void map_set_codes(const void *address, size_t page_count, unsigned code);
 

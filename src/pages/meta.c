@@ -21,8 +21,7 @@ void meta_start(void)
 static bool new_block(size_t size_bytes)
 {
     size_t needed = bits_round_up(size_bytes, os_page_bytes);
-    size_t block_bytes = needed > META_BLOCK_BYTES ? needed : META_BLOCK_BYTES;
-    block_bytes = bits_round_up(block_bytes, os_page_bytes);
+    size_t block_bytes = needed + (meta.next == NULL ? META_FIRST_BYTES : META_BLOCK_BYTES);
     char *block = os_map(NULL, block_bytes);
     if (block == NULL) {
         block_bytes = needed;

@@ -17,6 +17,9 @@ enum {
     /* Small enough for a program under a tight address-space limit (ulimit -v of 8 MiB), large
      * enough that a process of 1 GiB makes under 200 such mappings. */
     META_BLOCK_BYTES = 512 * 1024,
+    /* The first one holds what every process needs: a leaf of the address map, an arena, a chunk's
+     * descriptor and a thread's cache. */
+    META_FIRST_BYTES = 1536 * 1024,
 };
 
 void meta_start(void);

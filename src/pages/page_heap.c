@@ -6,7 +6,7 @@
 
 enum {
     /* The clock is read once in so many freed runs: reading it costs about 40 instructions. */
-    TICKS_PER_CLOCK = 16,
+    TICKS_PER_CLOCK = 32,
     /* Ranges that one pass over a chunk purges before it takes the lock again. */
     PURGE_RANGES = 16,
     /* Chunks of a list whose stretches may be too short that are looked at before the next list. */
@@ -123,9 +123,11 @@ static void prefer_huge_page(struct page_heap *heap, struct chunk *chunk)
     }
 }
 
-static struct chunk *add_chunk(struct page_heap *heap)
+/* A chunk in which the request finds a place. */
+static struct chunk *add_chunk(struct page_heap *heap, struct run_request request)
 {
-    struct chunk *chunk = chunk_take(heap);
+    unsigned least = request.page_count + request.alignment - 1;
+    struct chunk *chunk = chunk_take(heap, least < CHUNK_PAGES ? least : CHUNK_PAGES);
     if (chunk != NULL) {
         prefer_huge_page(heap, chunk);
         heap->chunk_count++;
@@ -179,11 +181,7 @@ static struct chunk *choose_chunk(struct page_heap *heap, struct run_request req
         }
         candidates &= candidates - 1;
     }
-    struct chunk *fresh = add_chunk(heap);
-    if (fresh != NULL) {
-        *page = try_chunk(heap, fresh, request);
-    }
-    return fresh != NULL && *page != CHUNK_PAGES ? fresh : NULL;
+    return NULL;
 }
 
 /* Takes pages out of the unused ones and keeps lists and counts right. */
@@ -218,6 +216,74 @@ static void unuse_pages(struct page_heap *heap, struct chunk *chunk, unsigned pa
     }
 }
 
+/* A run that was freed a moment ago and has the very size; or NULL. Lock held. */
+static struct run *recent_take(struct page_heap *heap, unsigned page_count)
+{
+    for (unsigned i = heap->recent_count; i-- > 0;) {
+        struct run *run = heap->recent[i];
+        if (run->page_count == page_count) {
+            heap->recent_count--;
+            for (; i < heap->recent_count; i++) {
+                heap->recent[i] = heap->recent[i + 1];
+            }
+            heap->recent_pages -= page_count;
+            return run;
+        }
+    }
+    return NULL;
+}
+
+/* Ends a run for good. Lock held. */
+static void release_run(struct page_heap *heap, struct run *run, unsigned touched)
+{
+    struct chunk *chunk = run->chunk;
+    chunk_run_delete(run);
+    unuse_pages(heap, chunk, run->page, run->page_count, touched);
+}
+
+static void recent_drop_oldest(struct page_heap *heap, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct run *run = heap->recent[i];
+        heap->recent_pages -= run->page_count;
+        release_run(heap, run, run->page_count);
+    }
+    heap->recent_count -= count;
+    for (unsigned i = 0; i < heap->recent_count; i++) {
+        heap->recent[i] = heap->recent[i + count];
+    }
+}
+
+/* The same, and when there is no place: without the runs that are kept whole, then in a new chunk. */
+static struct chunk *find_place(struct page_heap *heap, struct run_request request, unsigned *page)
+{
+    struct chunk *chunk = choose_chunk(heap, request, page);
+    if (chunk == NULL && heap->recent_count > 0) {
+        recent_drop_oldest(heap, heap->recent_count);
+        chunk = choose_chunk(heap, request, page);
+    }
+    if (chunk == NULL) {
+        chunk = add_chunk(heap, request);
+        *page = chunk == NULL ? CHUNK_PAGES : try_chunk(heap, chunk, request);
+    }
+    return *page == CHUNK_PAGES ? NULL : chunk;
+}
+
+/* Keeps a large run whole. False when it is too large for that. Lock held. */
+static bool recent_keep(struct page_heap *heap, struct run *run)
+{
+    if (run->large_index == LARGE_NONE || heap->decay.decay_ms == 0) {
+        return false;
+    }
+    if (heap->recent_count == RECENT_RUNS ||
+        heap->recent_pages + run->page_count > RECENT_PAGES_MAX) {
+        recent_drop_oldest(heap, (heap->recent_count + 1) / 2);
+    }
+    heap->recent[heap->recent_count++] = run;
+    heap->recent_pages += run->page_count;
+    return true;
+}
+
 static void count_alloc(struct page_heap *heap, struct run *run, uint8_t large_index)
 {
     run->large_index = large_index;
@@ -236,33 +302,69 @@ static void count_free(struct page_heap *heap, const struct run *run)
     }
 }
 
+/* Finds pages and makes a run of them. Lock held. */
+static struct run *carve_run(struct page_heap *heap, struct run_request request, bool *zeroed)
+{
+    unsigned page = 0;
+    struct chunk *chunk = find_place(heap, request, &page);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    unsigned dirty = bits_count_range(chunk->dirty, page, request.page_count);
+    *zeroed = dirty == 0;
+    heap->regret_pages += request.page_count - dirty;
+    use_pages(heap, chunk, page, request.page_count);
+    return chunk_run_new(chunk, page, request.page_count, request.every_page);
+}
+
 struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed)
 {
     ASSERT(request.page_count >= 1 && request.page_count <= CHUNK_PAGES);
     ASSERT(bits_is_power_of_two(request.alignment));
-    struct run *run = NULL;
-    unsigned page = 0;
     lock_acquire(&heap->lock);
-    struct chunk *chunk = choose_chunk(heap, request, &page);
-    if (chunk != NULL) {
-        *zeroed = bits_count_range(chunk->dirty, page, request.page_count) == 0;
-        use_pages(heap, chunk, page, request.page_count);
+    struct run *run = carve_run(heap, request, zeroed);
+    if (LIKELY(run != NULL)) {
         heap->active_pages += request.page_count;
-        if (heap->active_pages > heap->peak_active_pages) {
-            heap->peak_active_pages = heap->active_pages;
-        }
-        run = chunk_run_new(chunk, page, request.page_count, request.every_page);
         count_alloc(heap, run, request.large_index);
     }
     lock_release(&heap->lock);
     return run;
 }
 
+struct run *run_alloc_large(struct page_heap *heap, unsigned page_count, uint8_t large_index)
+{
+    ASSERT(page_count >= 1 && page_count <= RUN_PAGES_MAX);
+    lock_acquire(&heap->lock);
+    struct run *run = recent_take(heap, page_count);
+    if (run == NULL) {
+        struct run_request request = {page_count, 1, false, large_index};
+        bool zeroed;
+        run = carve_run(heap, request, &zeroed);
+    }
+    if (LIKELY(run != NULL)) {
+        heap->active_pages += page_count;
+        count_alloc(heap, run, large_index);
+    }
+    lock_release(&heap->lock);
+    return run;
+}
+
+/* Pages that hold memory which nobody uses. */
+static size_t unused_pages(const struct page_heap *heap)
+{
+    return heap->dirty_pages + heap->recent_pages;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 static size_t dirty_cap_pages(const struct page_heap *heap)
 {
-    size_t cap = page_policy.dirty_cap_bytes / PAGE_BYTES;
+    size_t least = page_policy.dirty_cap_bytes / PAGE_BYTES;
     size_t share = heap->active_pages / page_policy.dirty_cap_divisor;
-    return share > cap ? share : cap;
+    return larger(larger(least, share), heap->boost_pages);
 }
 
 struct purge_range {
@@ -345,8 +447,12 @@ static size_t purge_chunk(struct page_heap *heap, struct chunk *chunk)
  */
 static void purge_locked(struct page_heap *heap, size_t keep_pages)
 {
-    size_t visits = heap->chunk_count;
     bool purging = false;
+    if (unused_pages(heap) <= keep_pages) {
+        return;
+    }
+    recent_drop_oldest(heap, heap->recent_count);
+    size_t visits = heap->chunk_count;
     while (heap->dirty_pages > keep_pages && heap->dirty_first != NULL && visits-- > 0) {
         struct chunk *chunk = heap->dirty_first;
         /* To the end of the list, for what cannot be purged or comes meanwhile. */
@@ -371,42 +477,74 @@ void page_heap_purge(struct page_heap *heap, size_t keep_pages)
 void page_heap_decay(struct page_heap *heap, uint64_t now_ns)
 {
     lock_acquire(&heap->lock);
-    purge_locked(heap, decay_advance(&heap->decay, now_ns, heap->dirty_pages));
+    purge_locked(heap, decay_advance(&heap->decay, now_ns, unused_pages(heap)));
     lock_release(&heap->lock);
 }
 
-/* Lock held; called when pages fell unused. Most calls only compare. */
-static void purge_when_due(struct page_heap *heap)
+/* Purges down to the cap, unless the last such purge proves to have been wrong: within the decay time
+ * at least half of what it took was wanted back. Then the cap doubles instead: a program that swings
+ * keeps its memory, one that shrinks and rests does not. Lock held. */
+static void purge_to_cap(struct page_heap *heap)
+{
+    uint64_t now_ns = os_time_coarse_ns();
+    uint64_t decay_ns = (uint64_t)heap->decay.decay_ms * 1000000u;
+    bool recent = heap->cap_purged_pages > 0 && now_ns - heap->cap_purged_at_ns < decay_ns;
+    size_t cap = dirty_cap_pages(heap);
+    if (!recent) {
+        heap->boost_pages = 0;
+    } else if (heap->regret_pages >= heap->cap_purged_pages / 2) {
+        heap->boost_pages = 2 * cap;
+        heap->cap_purged_at_ns = now_ns;
+        cap *= 2;
+    }
+    if (unused_pages(heap) > cap) {
+        /* Below the cap by a quarter, so that the next purge is not due at once. */
+        size_t keep = cap - cap / 4;
+        heap->cap_purged_pages = unused_pages(heap) - keep;
+        heap->cap_purged_at_ns = now_ns;
+        heap->regret_pages = 0;
+        purge_locked(heap, keep);
+    }
+}
+
+/* Lock held; called when pages fell unused and the clock or the cap asks for it. */
+static NOINLINE void purge_slow(struct page_heap *heap)
 {
     if (heap->decay.decay_ms == 0) {
         purge_locked(heap, 0);
         return;
     }
-    if (heap->decay.decay_ms < 0) {
-        return;
+    if (heap->decay.decay_ms > 0 && unused_pages(heap) > dirty_cap_pages(heap)) {
+        purge_to_cap(heap);
     }
     size_t cap = dirty_cap_pages(heap);
-    if (heap->dirty_pages > cap) {
-        /* Below the cap by a quarter, so that the next purge is not due at once. */
-        purge_locked(heap, cap - cap / 4);
+    if (heap->ticks == 0) {
+        heap->ticks = TICKS_PER_CLOCK;
+        purge_locked(heap, decay_advance(&heap->decay, os_time_coarse_ns(), unused_pages(heap)));
     }
-    if (++heap->ticks >= TICKS_PER_CLOCK) {
-        heap->ticks = 0;
-        purge_locked(heap, decay_advance(&heap->decay, os_time_coarse_ns(), heap->dirty_pages));
+    heap->purge_from_pages = heap->decay.decay_ms > 0 ? cap : SIZE_MAX;
+}
+
+/* Lock held; called when pages fell unused. Most calls only compare. */
+static void purge_when_due(struct page_heap *heap)
+{
+    if (heap->ticks > 0) {
+        heap->ticks--;
+    }
+    if (UNLIKELY(heap->ticks == 0) || UNLIKELY(unused_pages(heap) > heap->purge_from_pages)) {
+        purge_slow(heap);
     }
 }
 
 void run_free(struct run *run, unsigned touched)
 {
-    struct chunk *chunk = run->chunk;
-    struct page_heap *heap = chunk->heap;
-    unsigned page = run->page;
-    unsigned page_count = run->page_count;
+    struct page_heap *heap = run->chunk->heap;
     lock_acquire(&heap->lock);
-    heap->active_pages -= page_count;
+    heap->active_pages -= run->page_count;
     count_free(heap, run);
-    chunk_run_delete(run);
-    unuse_pages(heap, chunk, page, page_count, touched);
+    if (!recent_keep(heap, run)) {
+        release_run(heap, run, touched);
+    }
     purge_when_due(heap);
     lock_release(&heap->lock);
 }

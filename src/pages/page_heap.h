@@ -8,7 +8,7 @@
  * when runs are freed, and a cap in bytes, so that a program that falls idle gives memory back
  * without calling the allocator again. An empty clean chunk goes to the process's pool.
  *
- * Invariants: active_pages + dirty + clean pages = pages of the heap's chunks; a chunk with dirty
+ * Invariants: active_pages + recent_pages + dirty + clean pages = pages of the heap's chunks; a chunk with dirty
  * pages is in the dirty list unless it is being purged; nonempty has bit b set iff list[b] is not
  * empty.
  *
@@ -26,6 +26,10 @@ enum {
     RUN_PAGES_MAX = 256, /* 1 MiB: larger blocks have mappings of their own */
     LARGE_CLASSES = 25,  /* classes of 16 KiB .. 1 MiB, that runs serve */
     LARGE_NONE = 0xff,   /* a slab */
+    /* Freed large blocks that stay whole for the next request of their size: a program that
+     * allocates and frees one buffer over and over meets no bitmap. */
+    RECENT_RUNS = 8,
+    RECENT_PAGES_MAX = 768,
 };
 
 struct run_counter {
@@ -45,9 +49,16 @@ struct page_heap {
     size_t active_pages;
     size_t large_pages; /* of them in large blocks */
     size_t dirty_pages;
-    size_t peak_active_pages;
+    struct run *recent[RECENT_RUNS]; /* oldest first; their pages are used, and dirty */
+    unsigned recent_count;
+    size_t recent_pages;
     struct decay decay;
-    uint32_t ticks;            /* runs freed since the clock was read */
+    uint32_t ticks;          /* runs that may be freed before the clock is read */
+    size_t boost_pages;      /* the cap, raised while what is purged is wanted back soon */
+    size_t cap_purged_pages; /* what the cap's last purge took */
+    size_t regret_pages;     /* clean pages that were wanted since */
+    uint64_t cap_purged_at_ns;
+    size_t purge_from_pages;   /* more unused pages than this are looked at */
     uint64_t purge_count;      /* sweeps */
     uint64_t purge_call_count; /* madvise calls */
     uint64_t purged_pages;
@@ -74,6 +85,11 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
 
 /* A run of pages. *zeroed tells whether all of it reads as zero. NULL when memory is refused. */
 MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed);
+
+/* The same for a large block of page_count pages at any page: often a run freed a moment ago. Whether
+ * it reads as zero is not told. */
+MUST_USE struct run *run_alloc_large(struct page_heap *heap, unsigned page_count,
+                                     uint8_t large_index);
 
 /* Frees a run; its class codes are 0 again. Of its pages the first `touched` may hold data. May
  * purge. */

@@ -156,12 +156,6 @@ unsigned os_cpu_count(void)
     return count < 1 ? 1 : (unsigned)count;
 }
 
-unsigned os_cpu_current(void)
-{
-    int cpu = sched_getcpu();
-    return cpu < 0 ? 0 : (unsigned)cpu;
-}
-
 const char *os_environment(const char *name)
 {
     return secure_getenv(name);
