@@ -1,0 +1,164 @@
+/* test_allocx_flags.c: goal: the functions with flags (api/extended.c) read each field of the flags
+ * and keep jemalloc's answers for sizes without a block.
+ * Method: every alignment, with and without zero, cache and arena; the cache's bins and the arena
+ * of each block show that the flags were heard; resizing in place from both sides of each border.
+ */
+#include "upper_floors.h"
+
+extern const char *API(malloc_conf);
+const char *API(malloc_conf) = "narenas:12";
+
+enum { ZERO = 0x40, CACHE_NONE = 1 << 8 };
+
+static int arena_flag(const struct arena *arena)
+{
+    return (int)((arena->index + 1) << 20);
+}
+
+static unsigned cached(size_t size)
+{
+    const struct cache_bin *bin = &thread_cache()->front.bin[class_of(size) + 1];
+    return (unsigned)(bin->bottom - bin->head);
+}
+
+static void every_field_of_the_flags_is_heard(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 100, 5000, 20000, 70000, 3000000};
+    struct arena *arena = fresh_arena();
+    for (unsigned s = 0; s < COUNT_OF(sizes); s++) {
+        for (int lg = 0; lg <= 22; lg++) {
+            for (unsigned fields = 0; fields < 8; fields++) {
+                int flags = lg | ((fields & 1) != 0 ? ZERO : 0) |
+                            ((fields & 2) != 0 ? CACHE_NONE : 0) |
+                            ((fields & 4) != 0 ? arena_flag(arena) : 0);
+                char *block = API(mallocx)(sizes[s], flags);
+                assert_non_null(block);
+                size_t usable = API(sallocx)(block, flags);
+                assert_int_equal(usable, API(nallocx)(sizes[s], flags));
+                assert_int_equal((uintptr_t)block % ((size_t)1 << lg), 0);
+                assert_true((fields & 1) == 0 || bytes_are(block, usable, 0));
+                assert_true((fields & 4) == 0 || large_arena(block, map_code(block)) == arena);
+                memset(block, 0xd1, usable);
+                API(dallocx)(block, flags & ~arena_flag(arena));
+            }
+        }
+    }
+    assert_true(cache_is_valid(thread_cache()));
+    assert_true(page_heap_is_valid(&arena->pages));
+}
+
+static void the_flag_for_no_cache_passes_by_it(void **state)
+{
+    (void)state;
+    unsigned before = cached(2000);
+    void *block = API(mallocx)(2000, CACHE_NONE);
+    assert_int_equal(cached(2000), before);
+    API(dallocx)(block, CACHE_NONE);
+    assert_int_equal(cached(2000), before);
+    block = API(mallocx)(2000, CACHE_NONE);
+    API(sdallocx)(block, 2000, CACHE_NONE);
+    assert_int_equal(cached(2000), before);
+    block = API(mallocx)(2000, CACHE_NONE);
+    API(dallocx)(block, 0);
+    assert_int_equal(cached(2000), before + 1);
+}
+
+static void sizes_without_a_block_have_the_contracts_answers(void **state)
+{
+    (void)state;
+    const volatile size_t beyond = CLASS_SIZE_MAX + 1;
+    char *block = API(mallocx)(100, 0);
+    errno = 0;
+    assert_int_equal(API(nallocx)(beyond, 0), 0);
+    assert_int_equal(API(nallocx)(1, 63), 0);
+    assert_null(API(mallocx)(beyond, 0));
+    assert_null(API(rallocx)(block, beyond, 0));
+    assert_int_equal(API(xallocx)(block, beyond, 0, 0), 112);
+    assert_int_equal(errno, 0);
+    assert_null(API(mallocx)(CLASS_SIZE_MAX, 0));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(API(sallocx)(block, 0), 112);
+    API(sdallocx)(block, 100, 0);
+}
+
+static void rallocx_keeps_content_and_zeroes_the_rest(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {16, 1000, 14336, 16384, 40960, 300000, 2000000};
+    struct arena *arena = fresh_arena();
+    for (unsigned from = 0; from < COUNT_OF(sizes); from++) {
+        for (unsigned to = 0; to < COUNT_OF(sizes); to++) {
+            char *block = API(mallocx)(sizes[from], 0);
+            size_t old = API(sallocx)(block, 0);
+            memset(block, 0x7a, old);
+            int flags = ZERO | 6 | (to % 2 == 0 ? arena_flag(arena) : 0);
+            block = API(rallocx)(block, sizes[to], flags);
+            assert_non_null(block);
+            size_t usable = API(sallocx)(block, 0);
+            size_t kept = old < usable ? old : usable;
+            assert_int_equal((uintptr_t)block % 64, 0);
+            EXPECT(bytes_are(block, kept, 0x7a), "%zu to %zu", sizes[from], sizes[to]);
+            EXPECT(bytes_are(block + kept, usable - kept, 0), "%zu to %zu", sizes[from], sizes[to]);
+            assert_true(to % 2 != 0 || large_arena(block, map_code(block)) == arena);
+            API(dallocx)(block, 0);
+        }
+    }
+}
+
+static void xallocx_answers_what_the_block_then_is(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {100,   14336,   14337,   16384,   16385,     32768,
+                                   32769, 1 << 20, 3 << 20, 5 << 20, 4097 * 300};
+    for (unsigned from = 0; from < COUNT_OF(sizes); from++) {
+        for (unsigned to = 0; to < COUNT_OF(sizes); to++) {
+            for (unsigned e = 0; e < 3; e++) {
+                size_t extra = (size_t[]){0, 5000, SIZE_MAX - sizes[to]}[e];
+                char *block = API(mallocx)(sizes[from], 0);
+                size_t old = API(sallocx)(block, 0);
+                block[0] = 3;
+                block[old - 1] = 4;
+                size_t now = API(xallocx)(block, sizes[to], extra, ZERO);
+                assert_int_equal(API(sallocx)(block, 0), now);
+                assert_int_equal(block[0], 3);
+                assert_true(now < old || block[old - 1] == 4);
+                assert_true(now <= old || bytes_are(block + old, now - old, 0));
+                assert_true(now == old || now >= LARGE_SIZE_MIN);
+                API(dallocx)(block, 0);
+            }
+        }
+    }
+}
+
+static void take_interior(void *block)
+{
+    API(dallocx)((char *)block + 16, 0);
+}
+
+static void size_interior(void *block)
+{
+    (void)API(sallocx)((char *)block + 16, 0);
+}
+
+static void mistakes_name_the_function(void **state)
+{
+    (void)state;
+    void *block = API(mallocx)(1024, 0);
+    expect_abort(take_interior, block, "dallocx(): invalid pointer");
+    expect_abort(size_interior, block, "sallocx(): invalid pointer");
+    API(dallocx)(block, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_field_of_the_flags_is_heard),
+        cmocka_unit_test(the_flag_for_no_cache_passes_by_it),
+        cmocka_unit_test(sizes_without_a_block_have_the_contracts_answers),
+        cmocka_unit_test(rallocx_keeps_content_and_zeroes_the_rest),
+        cmocka_unit_test(xallocx_answers_what_the_block_then_is),
+        cmocka_unit_test(mistakes_name_the_function),
+    };
+    return cmocka_run_group_tests(tests, start_allocator, NULL);
+}
