@@ -24,7 +24,7 @@ static void ignore(void *opaque, const char *text)
 /* The first call of the process; its exit code. */
 static int first_call(const char *word)
 {
-    size_t mib[CTL_DEPTH_MAX];
+    size_t mib[CTL_DEPTH_MAX] = {0};
     size_t mib_length = CTL_DEPTH_MAX;
     size_t value = 0;
     size_t value_bytes = sizeof value;
