@@ -1,0 +1,673 @@
+/* test_page_heap.c: goal: runs never overlap, keep what is written, read as zero when promised so,
+ * and unused pages go back when the policy says.
+ * Method: page heaps of the test's own. Random requests, growth, shrinking and purges with a tag in
+ * each page of a live run, all counts and lists re-counted; the clock is made up; pages that cannot
+ * be purged are locked in memory; OS pages of 16 and 64 KiB are pretended; threads share one heap;
+ * memory is refused by a limit in a child process.
+ */
+#include "unit_check.h"
+
+#include "api/process.h"
+#include "base/bits.h"
+#include "os/os.h"
+#include "pages/page_heap.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+
+enum { RUNS = 300, WORKERS = 4 };
+
+static struct page_policy usual_policy;
+static size_t usual_os_page_bytes;
+
+static int start(void **state)
+{
+    (void)state;
+    usual_policy = page_policy;
+    bool started = process_start();
+    usual_os_page_bytes = os_page_bytes;
+    return started ? 0 : -1;
+}
+
+static int put_back(void **state)
+{
+    (void)state;
+    page_policy = usual_policy;
+    os_page_bytes = usual_os_page_bytes;
+    return 0;
+}
+
+/* Pages of the chunks that have unused ones, that is, which stand in a list. */
+static size_t free_pages_in_lists(const struct page_heap *heap)
+{
+    size_t pages = 0;
+    for (unsigned list = 0; list < PAGE_HEAP_LISTS; list++) {
+        for (const struct chunk *chunk = heap->list[list]; chunk != NULL; chunk = chunk->next) {
+            pages += chunk->free_pages;
+        }
+    }
+    return pages;
+}
+
+/* Everything that must hold while nobody else uses the heap. */
+static void expect_valid(const struct page_heap *heap)
+{
+    assert_true(page_heap_is_valid(heap));
+    size_t free_pages = free_pages_in_lists(heap);
+    assert_int_equal(heap->active_pages + heap->recent_pages + free_pages, heap->chunk_pages);
+    assert_true(heap->dirty_pages <= free_pages);
+    assert_true(heap->large_pages <= heap->active_pages);
+}
+
+static void expect_empty(struct page_heap *heap)
+{
+    page_heap_purge(heap, 0);
+    expect_valid(heap);
+    assert_int_equal(heap->active_pages, 0);
+    assert_int_equal(heap->large_pages, 0);
+    assert_int_equal(heap->dirty_pages, 0);
+    assert_int_equal(heap->recent_pages, 0);
+    assert_int_equal(heap->chunk_count, 0);
+    assert_int_equal(heap->chunk_pages, 0);
+    assert_int_equal(heap->nonempty, 0);
+}
+
+static struct run_request request_of(unsigned page_count, unsigned alignment, uint8_t large_index)
+{
+    return (struct run_request){page_count, alignment, large_index == LARGE_NONE, large_index};
+}
+
+static struct run *must_alloc(struct page_heap *heap, unsigned page_count)
+{
+    bool zeroed;
+    struct run *run = run_alloc(heap, request_of(page_count, 1, LARGE_NONE), &zeroed);
+    assert_non_null(run);
+    assert_int_equal(run->page_count, page_count);
+    return run;
+}
+
+static size_t bytes_of(const struct run *run)
+{
+    return (size_t)run->page_count * PAGE_BYTES;
+}
+
+/* Writes a tag at both ends of each page from page `first` on. */
+static void tag_pages(const struct run *run, unsigned first, uint64_t tag)
+{
+    for (unsigned page = first; page < run->page_count; page++) {
+        uint64_t *words = (uint64_t *)(run->first + (size_t)page * PAGE_BYTES);
+        words[0] = tag + page;
+        words[PAGE_BYTES / sizeof *words - 1] = ~(tag + page);
+    }
+}
+
+static bool has_tags(const struct run *run, uint64_t tag)
+{
+    for (unsigned page = 0; page < run->page_count; page++) {
+        const uint64_t *words = (const uint64_t *)(run->first + (size_t)page * PAGE_BYTES);
+        if (words[0] != tag + page || words[PAGE_BYTES / sizeof *words - 1] != ~(tag + page)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct live_run {
+    struct run *run; /* NULL: none */
+    uint64_t tag;
+};
+
+/* One thread's live runs in a heap, and what went wrong. */
+struct load {
+    struct page_heap *heap;
+    struct live_run runs[RUNS];
+    uint64_t random;
+    unsigned wrong;
+    unsigned refused;
+    unsigned grown;
+    unsigned zeroed;
+};
+
+static void load_alloc(struct load *load, struct live_run *live)
+{
+    uint64_t *random = &load->random;
+    unsigned page_count = 1 + unit_below(random, 1u << unit_below(random, 9));
+    unsigned alignment = unit_below(random, 4) == 0 ? 1u << unit_below(random, 10) : 1;
+    bool slab = unit_below(random, 2) == 0;
+    uint8_t large_index = slab ? LARGE_NONE : (uint8_t)unit_below(random, LARGE_CLASSES);
+    bool zeroed = false;
+    bool any = !slab && alignment == 1 && unit_below(random, 2) == 0;
+    struct run *run =
+        any ? run_alloc_large(load->heap, page_count, large_index)
+            : run_alloc(load->heap, request_of(page_count, alignment, large_index), &zeroed);
+    if (run == NULL) {
+        load->refused++;
+        return;
+    }
+    load->wrong += run->page_count != page_count || run->page % alignment != 0;
+    load->wrong += run->first != chunk_page_address(run->chunk, run->page);
+    load->wrong += run->chunk->heap != load->heap;
+    load->wrong += chunk_run(run->chunk, run->first) != run;
+    load->wrong += slab && chunk_run(run->chunk, run->first + bytes_of(run) - 1) != run;
+    if (zeroed) {
+        load->zeroed++;
+        load->wrong += !bytes_are(run->first, bytes_of(run), 0);
+    }
+    *live = (struct live_run){run, unit_random(random)};
+    tag_pages(run, 0, live->tag);
+}
+
+static void load_free(struct load *load, struct live_run *live)
+{
+    load->wrong += !has_tags(live->run, live->tag);
+    run_free(live->run, live->run->page_count);
+    live->run = NULL;
+}
+
+static void load_resize(struct load *load, struct live_run *live)
+{
+    struct run *run = live->run;
+    if (run->large_index == LARGE_NONE) {
+        return;
+    }
+    unsigned former = run->page_count;
+    unsigned page_count = 1 + unit_below(&load->random, RUN_PAGES_MAX);
+    uint8_t large_index = (uint8_t)unit_below(&load->random, LARGE_CLASSES);
+    if (page_count < former) {
+        run_shrink(run, page_count, large_index);
+        load->wrong += run->page_count != page_count;
+    } else if (page_count > former) {
+        bool grown = run_grow(run, page_count, large_index);
+        load->grown += grown;
+        load->wrong += run->page_count != (grown ? page_count : former);
+        tag_pages(run, former, live->tag);
+    }
+    load->wrong += !has_tags(run, live->tag);
+}
+
+static void load_step(struct load *load)
+{
+    struct live_run *live = &load->runs[unit_below(&load->random, RUNS)];
+    if (live->run == NULL) {
+        load_alloc(load, live);
+    } else if (unit_below(&load->random, 3) == 0) {
+        load_resize(load, live);
+    } else {
+        load_free(load, live);
+    }
+}
+
+static void load_end(struct load *load)
+{
+    for (unsigned i = 0; i < RUNS; i++) {
+        if (load->runs[i].run != NULL) {
+            load_free(load, &load->runs[i]);
+        }
+    }
+}
+
+static void random_runs_never_overlap_and_all_counts_agree(void **state)
+{
+    (void)state;
+    static const int64_t decays_ms[] = {DECAY_NEVER, 0, 10000};
+    uint64_t seed = unit_seed(9);
+    for (unsigned i = 0; i < sizeof decays_ms / sizeof decays_ms[0]; i++) {
+        static struct page_heap heap;
+        static struct load load;
+        page_heap_init(&heap, NULL, decays_ms[i]);
+        load = (struct load){.heap = &heap, .random = seed + i};
+        for (unsigned step = 0; step < 5000; step++) {
+            load_step(&load);
+            if (step % 8 == 0) {
+                expect_valid(&heap);
+            }
+            if (step % 500 == 499) {
+                size_t keep = unit_below(&load.random, 2000);
+                page_heap_purge(&heap, keep);
+                assert_true(heap.dirty_pages + heap.recent_pages <= keep);
+            }
+            if (decays_ms[i] == 0) {
+                assert_int_equal(heap.dirty_pages + heap.recent_pages, 0);
+            }
+        }
+        assert_int_equal(load.wrong, 0);
+        assert_int_equal(load.refused, 0);
+        assert_true(load.grown > 0);
+        assert_true(load.zeroed > 0);
+        load_end(&load);
+        expect_empty(&heap);
+        assert_int_equal(load.wrong, 0);
+    }
+}
+
+static void large_blocks_are_counted_by_class(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    bool zeroed;
+    struct run *run = run_alloc(&heap, request_of(5, 1, 1), &zeroed);
+    assert_non_null(run);
+    assert_true(zeroed);
+    assert_int_equal(heap.large[1].alloc_count, 1);
+    assert_int_equal(heap.large_pages, 5);
+    assert_true(run_grow(run, 40, 12));
+    assert_int_equal(heap.large[1].free_count, 1);
+    assert_int_equal(heap.large[12].alloc_count, 1);
+    assert_int_equal(heap.large_pages, 40);
+    run_shrink(run, 4, 0);
+    assert_int_equal(heap.large[12].free_count, 1);
+    assert_int_equal(heap.large[0].alloc_count, 1);
+    assert_int_equal(heap.large_pages, 4);
+    assert_int_equal(heap.active_pages, 4);
+    struct run *slab = must_alloc(&heap, 16);
+    assert_int_equal(heap.large_pages, 4);
+    assert_int_equal(heap.active_pages, 20);
+    run_free(slab, 16);
+    run_free(run, 4);
+    assert_int_equal(heap.large[0].free_count, 1);
+    assert_int_equal(heap.large_pages, 0);
+    expect_empty(&heap);
+}
+
+static void growth_stops_at_a_used_page_and_at_the_end_of_the_chunk(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    bool zeroed;
+    struct run *run = run_alloc(&heap, request_of(10, 1, 0), &zeroed);
+    assert_non_null(run);
+    struct run *wall = must_alloc(&heap, 1);
+    assert_int_equal(wall->page, run->page + 10);
+    assert_false(run_grow(run, 11, 0));
+    assert_int_equal(run->page_count, 10);
+    struct run *rest = must_alloc(&heap, CHUNK_PAGES - 11 - 20);
+    struct run *last = run_alloc(&heap, request_of(15, 1, 0), &zeroed);
+    assert_ptr_equal(last->chunk, run->chunk);
+    assert_int_equal(last->page, CHUNK_PAGES - 20);
+    assert_false(run_grow(last, 21, 0));
+    assert_true(run_grow(last, 20, 0));
+    expect_valid(&heap);
+    run_free(wall, 1);
+    assert_true(run_grow(run, 11, 0));
+    expect_valid(&heap);
+    run_free(run, 11);
+    run_free(rest, 1);
+    run_free(last, 20);
+    expect_empty(&heap);
+}
+
+static void a_request_goes_where_it_fits_best_and_then_lowest(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *first_chunk = must_alloc(&heap, CHUNK_PAGES - 100);
+    struct run *second_chunk = must_alloc(&heap, CHUNK_PAGES - 10);
+    assert_ptr_not_equal(first_chunk->chunk, second_chunk->chunk);
+    struct run *small = must_alloc(&heap, 8);
+    assert_ptr_equal(small->chunk, second_chunk->chunk);
+    assert_int_equal(small->page, CHUNK_PAGES - 10);
+    struct run *large = must_alloc(&heap, 50);
+    assert_ptr_equal(large->chunk, first_chunk->chunk);
+    assert_int_equal(large->page, CHUNK_PAGES - 100);
+    assert_int_equal(heap.chunk_count, 2);
+    run_free(small, 8);
+    assert_int_equal(must_alloc(&heap, 2)->page, CHUNK_PAGES - 10);
+    run_free(large, 50);
+    run_free(chunk_run(second_chunk->chunk, small->first), 2);
+    run_free(first_chunk, 0);
+    run_free(second_chunk, 0);
+    expect_empty(&heap);
+}
+
+static void what_was_not_touched_stays_clean(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *keeper = must_alloc(&heap, 1);
+    struct run *run = must_alloc(&heap, 100);
+    memset(run->first, 1, 30 * PAGE_BYTES);
+    unsigned page = run->page;
+    run_free(run, 30);
+    assert_int_equal(heap.dirty_pages, 30);
+    bool zeroed = false;
+    run = run_alloc(&heap, request_of(31, 1, LARGE_NONE), &zeroed);
+    assert_int_equal(run->page, page);
+    assert_false(zeroed);
+    struct run *behind = run_alloc(&heap, request_of(60, 1, LARGE_NONE), &zeroed);
+    assert_int_equal(behind->page, page + 31);
+    assert_true(zeroed);
+    assert_true(bytes_are(behind->first, bytes_of(behind), 0));
+    run_free(behind, 0);
+    run_free(run, 31);
+    run_free(keeper, 1);
+    expect_empty(&heap);
+}
+
+static void purged_pages_read_as_zero_and_live_ones_stay(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    enum { COUNT = 100 };
+    struct run *runs[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        runs[i] = must_alloc(&heap, 1 + i % 9);
+        tag_pages(runs[i], 0, i);
+    }
+    for (unsigned i = 0; i < COUNT; i += 2) {
+        run_free(runs[i], runs[i]->page_count);
+    }
+    size_t dirty = heap.dirty_pages;
+    assert_true(dirty > 0);
+    page_heap_purge(&heap, 0);
+    expect_valid(&heap);
+    assert_int_equal(heap.dirty_pages, 0);
+    assert_int_equal(heap.purged_pages, dirty);
+    assert_int_equal(heap.purge_count, 1);
+    assert_true(heap.purge_call_count >= 1);
+    for (unsigned i = 0; i < COUNT; i += 2) {
+        bool zeroed = false;
+        runs[i] = run_alloc(&heap, request_of(1 + i % 9, 1, LARGE_NONE), &zeroed);
+        assert_true(zeroed);
+        assert_true(bytes_are(runs[i]->first, bytes_of(runs[i]), 0));
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_true(i % 2 == 0 || has_tags(runs[i], i));
+        run_free(runs[i], runs[i]->page_count);
+    }
+    expect_empty(&heap);
+}
+
+static void freed_large_blocks_serve_the_next_request_of_their_size(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *keeper = must_alloc(&heap, 1);
+    struct run *run = run_alloc_large(&heap, 20, 3);
+    char *first = run->first;
+    tag_pages(run, 0, 5);
+    for (unsigned round = 0; round < 50; round++) {
+        run_free(run, 20);
+        expect_valid(&heap);
+        run = run_alloc_large(&heap, 20, 3);
+        expect_valid(&heap);
+        assert_ptr_equal(run->first, first);
+        assert_true(has_tags(run, 5));
+        assert_int_equal(run->page_count, 20);
+    }
+    run_free(run, 20);
+    /* More of them than are kept. */
+    struct run *runs[3 * RECENT_RUNS];
+    for (unsigned i = 0; i < 3 * RECENT_RUNS; i++) {
+        runs[i] = run_alloc_large(&heap, 100 + i, 9);
+        assert_non_null(runs[i]);
+    }
+    for (unsigned i = 0; i < 3 * RECENT_RUNS; i++) {
+        run_free(runs[i], runs[i]->page_count);
+        expect_valid(&heap);
+        assert_true(heap.recent_count <= RECENT_RUNS);
+    }
+    assert_int_equal(heap.active_pages, 1);
+    run_free(keeper, 0);
+    expect_empty(&heap);
+}
+
+static void unused_pages_go_when_their_time_is_over(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    /* So long an epoch that the real clock, which is read when runs are freed, stands still. */
+    const uint64_t epoch_ns = 3600ull * 1000000000;
+    page_heap_init(&heap, NULL, 3600 * 1000 * (int64_t)DECAY_STEPS);
+    struct run *runs[10];
+    for (unsigned i = 0; i < 10; i++) {
+        runs[i] = must_alloc(&heap, 100);
+    }
+    for (unsigned i = 1; i < 10; i++) {
+        run_free(runs[i], 100);
+    }
+    assert_int_equal(heap.dirty_pages, 900);
+    uint64_t now = os_time_ns();
+    page_heap_decay(&heap, now);
+    page_heap_decay(&heap, now + epoch_ns);
+    assert_int_equal(heap.dirty_pages, 900);
+    size_t former = 900;
+    for (unsigned epoch = 2; epoch <= DECAY_STEPS + 2; epoch++) {
+        page_heap_decay(&heap, now + epoch * epoch_ns);
+        assert_true(heap.dirty_pages <= former);
+        former = heap.dirty_pages;
+        if (epoch == DECAY_STEPS / 4) {
+            expect_valid(&heap);
+            assert_true(former > 0);
+        }
+    }
+    assert_int_equal(heap.dirty_pages, 0);
+    run_free(runs[0], 100);
+    expect_empty(&heap);
+}
+
+static void unused_pages_never_pass_the_cap(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_policy.dirty_cap_bytes = 300 * PAGE_BYTES;
+    page_policy.dirty_cap_divisor = 4;
+    page_heap_init(&heap, NULL, 3600 * 1000);
+    enum { COUNT = 60 };
+    struct run *runs[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        runs[i] = must_alloc(&heap, 64);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        run_free(runs[i], 64);
+        /* The share that was allowed at the last look, when more pages were active. */
+        size_t cap = COUNT * 64 / 4;
+        assert_true(heap.dirty_pages + heap.recent_pages <= cap);
+        expect_valid(&heap);
+    }
+    assert_true(heap.purge_count > 0);
+    expect_empty(&heap);
+}
+
+static bool lock_in_memory(const struct run *run)
+{
+    return syscall(SYS_mlock, run->first, bytes_of(run)) == 0;
+}
+
+static void pages_that_cannot_be_purged_stay_dirty_and_purge_later(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *keeper = must_alloc(&heap, 1);
+    struct run *stuck = must_alloc(&heap, 8);
+    char *first = stuck->first;
+    if (!lock_in_memory(stuck)) {
+        run_free(stuck, 8);
+        run_free(keeper, 1);
+        expect_empty(&heap);
+        skip();
+    }
+    memset(first, 3, 8 * PAGE_BYTES);
+    run_free(stuck, 8);
+    page_heap_purge(&heap, 0);
+    expect_valid(&heap);
+    assert_int_equal(heap.dirty_pages, 8);
+    assert_int_equal(heap.purged_pages, 0);
+    run_free(keeper, 1);
+    page_heap_purge(&heap, 0);
+    expect_valid(&heap);
+    assert_true(heap.chunk_count == 1);
+    assert_int_equal(syscall(SYS_munlock, first, 8 * PAGE_BYTES), 0);
+    expect_empty(&heap);
+}
+
+static void larger_os_pages_are_purged_whole_only(void **state)
+{
+    (void)state;
+    uint64_t seed = unit_seed(10);
+    for (size_t page_bytes = (size_t)16 << 10; page_bytes <= (size_t)64 << 10; page_bytes *= 4) {
+        os_page_bytes = page_bytes;
+        static struct page_heap heap;
+        static struct load load;
+        page_heap_init(&heap, NULL, DECAY_NEVER);
+        load = (struct load){.heap = &heap, .random = seed};
+        for (unsigned step = 0; step < 2000; step++) {
+            load_step(&load);
+            if (step % 100 == 99) {
+                size_t calls = heap.purge_call_count;
+                page_heap_purge(&heap, 0);
+                expect_valid(&heap);
+                assert_true(heap.purge_call_count >= calls);
+            }
+        }
+        assert_int_equal(load.wrong, 0);
+        load_end(&load);
+        expect_empty(&heap);
+    }
+}
+
+static void huge_pages_are_wanted_when_the_policy_says(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    page_policy.huge_from_bytes = SIZE_MAX;
+    struct run *run = must_alloc(&heap, CHUNK_PAGES);
+    bool wanted_before = run->chunk->wants_huge_page;
+    page_policy.huge_from_bytes = 0;
+    struct run *other = must_alloc(&heap, CHUNK_PAGES);
+    assert_true(other->chunk->wants_huge_page);
+    assert_true(run->chunk->wants_huge_page == wanted_before);
+    run_free(run, 0);
+    run_free(other, 0);
+    expect_empty(&heap);
+}
+
+static void damage_is_seen(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *keeper = must_alloc(&heap, 10);
+    run_free(must_alloc(&heap, 20), 20);
+    expect_valid(&heap);
+    heap.dirty_pages++;
+    assert_false(page_heap_is_valid(&heap));
+    heap.dirty_pages--;
+    heap.nonempty ^= 1;
+    assert_false(page_heap_is_valid(&heap));
+    heap.nonempty ^= 1;
+    keeper->chunk->free_pages--;
+    assert_false(page_heap_is_valid(&heap));
+    keeper->chunk->free_pages++;
+    run_free(keeper, 10);
+    expect_empty(&heap);
+}
+
+static void *work(void *argument)
+{
+    struct load *load = argument;
+    for (unsigned step = 0; step < 3000; step++) {
+        load_step(load);
+        if (step % 300 == 299) {
+            page_heap_purge(load->heap, 100);
+        }
+    }
+    load_end(load);
+    return NULL;
+}
+
+static void threads_share_a_heap_while_it_purges(void **state)
+{
+    (void)state;
+    static const int64_t decays_ms[] = {0, 10000};
+    static struct load loads[WORKERS];
+    static struct page_heap heap;
+    uint64_t seed = unit_seed(11);
+    for (unsigned round = 0; round < 2; round++) {
+        page_heap_init(&heap, NULL, decays_ms[round]);
+        pthread_t threads[WORKERS];
+        for (unsigned i = 0; i < WORKERS; i++) {
+            loads[i] = (struct load){.heap = &heap, .random = seed + i};
+            assert_int_equal(pthread_create(&threads[i], NULL, work, &loads[i]), 0);
+        }
+        for (unsigned i = 0; i < WORKERS; i++) {
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+            assert_int_equal(loads[i].wrong, 0);
+            assert_int_equal(loads[i].refused, 0);
+        }
+        expect_empty(&heap);
+    }
+}
+
+#define CHILD_EXPECT_VALID(heap)                                                            \
+    CHILD_EXPECT(page_heap_is_valid(heap) &&                                                \
+                 (heap)->active_pages + (heap)->recent_pages + free_pages_in_lists(heap) == \
+                     (heap)->chunk_pages)
+
+static void run_out_of_memory(void)
+{
+    static struct page_heap heap;
+    static struct load load;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    load = (struct load){.heap = &heap, .random = 12};
+    /* Spare chunks of the pool need no address space: use them up first. */
+    while (chunk_pool_statistics().spare_bytes > 0) {
+        CHILD_EXPECT(chunk_take(&heap, 1) != NULL);
+    }
+    limit_address_space((size_t)9 << 20);
+    for (unsigned step = 0; step < 6000; step++) {
+        load_step(&load);
+        if (step % 16 == 0) {
+            CHILD_EXPECT_VALID(&heap);
+        }
+    }
+    CHILD_EXPECT(load.refused > 0);
+    CHILD_EXPECT(load.wrong == 0);
+    limit_address_space((size_t)256 << 20);
+    unsigned refused = load.refused;
+    for (unsigned step = 0; step < 1000; step++) {
+        load_step(&load);
+    }
+    CHILD_EXPECT(load.refused == refused);
+    load_end(&load);
+    CHILD_EXPECT(load.wrong == 0);
+    page_heap_purge(&heap, 0);
+    CHILD_EXPECT_VALID(&heap);
+    CHILD_EXPECT(heap.active_pages == 0);
+    CHILD_EXPECT(heap.chunk_count == 0);
+}
+
+static void refused_memory_leaves_the_heap_whole_and_success_returns(void **state)
+{
+    (void)state;
+    expect_good_end(run_in_child(run_out_of_memory));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(large_blocks_are_counted_by_class),
+        cmocka_unit_test(growth_stops_at_a_used_page_and_at_the_end_of_the_chunk),
+        cmocka_unit_test(a_request_goes_where_it_fits_best_and_then_lowest),
+        cmocka_unit_test(what_was_not_touched_stays_clean),
+        cmocka_unit_test(purged_pages_read_as_zero_and_live_ones_stay),
+        cmocka_unit_test(freed_large_blocks_serve_the_next_request_of_their_size),
+        cmocka_unit_test(unused_pages_go_when_their_time_is_over),
+        cmocka_unit_test_teardown(unused_pages_never_pass_the_cap, put_back),
+        cmocka_unit_test(pages_that_cannot_be_purged_stay_dirty_and_purge_later),
+        cmocka_unit_test_teardown(larger_os_pages_are_purged_whole_only, put_back),
+        cmocka_unit_test_teardown(huge_pages_are_wanted_when_the_policy_says, put_back),
+        cmocka_unit_test(damage_is_seen),
+        cmocka_unit_test(random_runs_never_overlap_and_all_counts_agree),
+        cmocka_unit_test(refused_memory_leaves_the_heap_whole_and_success_returns),
+        cmocka_unit_test(threads_share_a_heap_while_it_purges),
+    };
+    return cmocka_run_group_tests(tests, start, NULL);
+}
