@@ -11,7 +11,7 @@
 
 enum {
     /* A block that grows beyond this gets a mapping of its own: later growth moves page tables, not
-     * bytes (docs/decisions/realloc-growth.md). */
+     * bytes. Below, it gets room behind it. */
     GROWING_BYTES = 256 * 1024,
 };
 
@@ -174,18 +174,41 @@ static void *grow_huge(struct block_resize old, const struct block_request *requ
     return block;
 }
 
-/* The new home of a block that moves. One that grew out of its run gets a mapping of its own, by an
- * alignment that runs cannot give. */
+/* A place with room to grow: a mapping of its own, by an alignment that runs cannot give, or a run
+ * with unused pages behind it. */
+static void *home_to_grow_in(const struct block_request *request, size_t usable)
+{
+    struct cache *owner = thread_front_now()->cache;
+    if (usable >= GROWING_BYTES) {
+        struct block_request home = *request;
+        home.zero = false;
+        home.alignment = CHUNK_BYTES * 2;
+        return block_alloc(&home);
+    }
+    if (owner == NULL || owner->front.mode != 0 || thread_mode() != 0) {
+        return NULL;
+    }
+    void *block = large_alloc_growing(owner->arena, usable);
+    if (block != NULL) {
+        owner->large_alloc_bytes += usable;
+    }
+    return block;
+}
+
+/* The new home of a block that moves. */
 static void *new_home(struct block_resize old, const struct block_request *request, size_t usable)
 {
+    bool growing = old.old_bytes >= LARGE_SIZE_MIN && usable > old.old_bytes;
+    bool anywhere = request->alignment <= PAGE_BYTES && request->arena == NULL;
+    if (growing && anywhere && usable > CACHED_SIZE_MAX) {
+        void *block = home_to_grow_in(request, usable);
+        if (block != NULL) {
+            return block;
+        }
+    }
     struct block_request home = *request;
     home.zero = false;
-    bool growing = old.old_bytes >= GROWING_BYTES / 2 && usable > old.old_bytes;
-    if (growing && usable >= GROWING_BYTES && request->alignment <= PAGE_BYTES) {
-        home.alignment = CHUNK_BYTES * 2;
-    }
-    void *block = block_alloc(&home);
-    return block == NULL && home.alignment != request->alignment ? block_alloc(request) : block;
+    return block_alloc(&home);
 }
 
 void *block_realloc(struct block_resize old, const struct block_request *request)
@@ -195,7 +218,11 @@ void *block_realloc(struct block_resize old, const struct block_request *request
         return NULL;
     }
     bool aligned = (uintptr_t)old.block % request->alignment == 0;
-    bool stays = request->arena == NULL && aligned;
+    bool outgrows_runs = old.code != CODE_HUGE && usable > old.old_bytes && usable >= GROWING_BYTES;
+    /* A small block with a mapping of its own, for a large alignment that this request may not have:
+     * sized deallocation would take it for a run. */
+    bool misplaced = old.code == CODE_HUGE && usable <= CACHED_SIZE_MAX;
+    bool stays = request->arena == NULL && aligned && !outgrows_runs && !misplaced;
     if (stays && (usable == old.old_bytes || block_resize_in_place(old, usable, request->zero))) {
         return old.block;
     }

@@ -38,9 +38,9 @@ static void *find_in_cxx_library(const char *name)
     for (unsigned i = 0; found == NULL && i < sizeof libraries / sizeof libraries[0]; i++) {
         void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
         if (library != NULL) {
+            /* The reference stays: the library is the program's for good, and out of memory is no
+             * time to unload one. */
             found = dlsym(library, name);
-            /* The program keeps its own reference; this one is not needed any more. */
-            (void)dlclose(library);
         }
     }
     return found;

@@ -23,7 +23,7 @@ __attribute__((weak)) const char *API(malloc_conf);
 __attribute__((weak)) const char *API(malloc_conf_2_conf_harder);
 
 static struct {
-    struct lock forking;     /* libc may run the handlers of several forks together: one at a time */
+    struct lock forking;  /* libc may run the handlers of several forks together: one at a time */
     struct lock lock;     /* taken by whoever starts the process */
     bool pieces_started;  /* under the lock */
     _Atomic bool started; /* written under the lock (release); read by every thread's first call */
@@ -54,12 +54,16 @@ static void start_pieces(void)
     process.pieces_started = true;
 }
 
-static void each_lock(void (*visit)(struct lock *lock))
+/* The locks of a rank above the arenas', and of one below. */
+static void each_outer_lock(void (*visit)(struct lock *lock))
 {
     visit(&process.lock);
     visit(control_lock());
     visit(threads_lock());
-    arenas_for_each_lock(visit);
+}
+
+static void each_inner_lock(void (*visit)(struct lock *lock))
+{
     visit(huge_lock());
     visit(chunk_pool_lock());
     visit(map_lock());
@@ -70,21 +74,29 @@ static void before_fork(void)
 {
     lock_acquire(&process.forking);
     lock_fork_begins();
-    each_lock(lock_hold_for_fork);
+    each_outer_lock(lock_hold_for_fork);
+    arenas_hold_locks();
+    each_inner_lock(lock_hold_for_fork);
+}
+
+static void release_all_locks(void)
+{
+    each_outer_lock(lock_release_after_fork);
+    arenas_release_locks();
+    each_inner_lock(lock_release_after_fork);
+    lock_fork_ends();
 }
 
 static void after_fork_in_parent(void)
 {
-    each_lock(lock_release_after_fork);
-    lock_fork_ends();
+    release_all_locks();
     lock_release(&process.forking);
 }
 
 static void after_fork_in_child(void)
 {
     thread_only_self_left();
-    each_lock(lock_release_after_fork);
-    lock_fork_ends();
+    release_all_locks();
     lock_init(&process.forking, LOCK_FORK);
 }
 

@@ -144,7 +144,7 @@ int read_option(const size_t *mib, size_t argument, struct ctl_value *value)
         return number(value, *(const bool *)field);
     case OPTION_INTEGER:
         value->type = row->size_bytes == sizeof(uint32_t) ? CTL_U32 : CTL_U64;
-        if (strcmp(row->name, "narenas") == 0) {
+        if (row->offset == offsetof(struct options, narenas)) {
             return number(value, arena_limit());
         }
         return number(value,

@@ -99,7 +99,8 @@ static void print_arena(struct printer *printer, unsigned index, bool with_bins)
 
 static bool has_letter(const char *letters, char letter)
 {
-    return letters != NULL && strchr(letters, letter) != NULL;
+    const char wanted[] = {letter, '\0'};
+    return letters != NULL && letters[strcspn(letters, wanted)] != '\0';
 }
 
 void report_print(void (*write)(void *opaque, const char *text), void *opaque, const char *letters)

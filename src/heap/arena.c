@@ -350,10 +350,9 @@ void arena_decay(struct arena *arena, uint64_t now_ns)
     page_heap_decay(&arena->pages, now_ns);
 }
 
-void arenas_for_each_lock(void (*visit)(struct lock *lock))
+static void for_each_lock(void (*visit)(struct lock *lock))
 {
     unsigned count = arena_count();
-    visit(&arenas.lock);
     for (unsigned i = 0; i < count; i++) {
         for (unsigned bin = 0; bin < SMALL_CLASSES; bin++) {
             visit(&arena_get(i)->bin[bin].lock);
@@ -362,6 +361,19 @@ void arenas_for_each_lock(void (*visit)(struct lock *lock))
     for (unsigned i = 0; i < count; i++) {
         visit(&arena_get(i)->pages.lock);
     }
+}
+
+void arenas_hold_locks(void)
+{
+    lock_hold_for_fork(&arenas.lock);
+    for_each_lock(lock_hold_for_fork);
+}
+
+/* The lock of the table goes last: no arena may come while the others are let go. */
+void arenas_release_locks(void)
+{
+    for_each_lock(lock_release_after_fork);
+    lock_release_after_fork(&arenas.lock);
 }
 
 bool bin_is_valid(const struct bin *bin)

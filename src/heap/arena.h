@@ -86,8 +86,9 @@ void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t req
 void arena_purge(struct arena *arena);
 void arena_decay(struct arena *arena, uint64_t now_ns);
 
-/* Each lock of the arenas, in the order of ranks, for fork. */
-void arenas_for_each_lock(void (*visit)(struct lock *lock));
+/* For fork: takes each lock of the arenas, in the order of ranks; lets them go. */
+void arenas_hold_locks(void);
+void arenas_release_locks(void);
 
 bool bin_is_valid(const struct bin *bin);
 

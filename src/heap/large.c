@@ -75,6 +75,25 @@ void *large_alloc_run(struct arena *arena, size_t size_bytes)
     return run->first;
 }
 
+void *large_alloc_growing(struct arena *arena, size_t size_bytes)
+{
+    unsigned page_count = (unsigned)(size_bytes / PAGE_BYTES);
+    unsigned roomy = page_count * 2 < RUN_PAGES_MAX ? page_count * 2 : RUN_PAGES_MAX;
+    if (roomy == page_count) {
+        return large_alloc_run(arena, size_bytes);
+    }
+    struct run_request request = {roomy, 1, false, large_index[roomy]};
+    bool zeroed;
+    struct run *run = run_alloc(&arena->pages, request, &zeroed);
+    if (run == NULL) {
+        return large_alloc_run(arena, size_bytes);
+    }
+    run->region_count = 0;
+    run_trim(run, page_count, large_index[page_count]);
+    map_set_code(run->first, CODE_RUN);
+    return run->first;
+}
+
 void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool zero)
 {
     ASSERT(size_bytes % PAGE_BYTES == 0);

@@ -24,6 +24,10 @@ void large_free(void *block, unsigned code);
 MUST_USE void *large_alloc_run(struct arena *arena, size_t size_bytes);
 size_t large_free_run(void *block);
 
+/* A block of size_bytes (above 32 KiB, at most 1 MiB) that will probably grow: the pages behind it are
+ * left unused if they can. */
+MUST_USE void *large_alloc_growing(struct arena *arena, size_t size_bytes);
+
 /* Usable size of a block whose code is CODE_RUN or CODE_HUGE. */
 size_t large_size(const void *block, unsigned code);
 

@@ -570,7 +570,8 @@ bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
     return grown;
 }
 
-void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
+/* Cuts a run; of the pages that fall unused the first `touched` become dirty. */
+static void cut_run(struct run *run, unsigned page_count, uint8_t large_index, unsigned touched)
 {
     ASSERT(page_count >= 1 && page_count < run->page_count);
     struct chunk *chunk = run->chunk;
@@ -581,9 +582,19 @@ void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
     count_free(heap, run);
     run->page_count = (uint16_t)page_count;
     count_alloc(heap, run, large_index);
-    unuse_pages(heap, chunk, run->page + page_count, less, less);
+    unuse_pages(heap, chunk, run->page + page_count, less, touched);
     purge_when_due(heap);
     lock_release(&heap->lock);
+}
+
+void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
+{
+    cut_run(run, page_count, large_index, run->page_count - page_count);
+}
+
+void run_trim(struct run *run, unsigned page_count, uint8_t large_index)
+{
+    cut_run(run, page_count, large_index, 0);
 }
 
 bool page_heap_is_valid(const struct page_heap *heap)

@@ -100,6 +100,9 @@ void run_free(struct run *run, unsigned touched);
 MUST_USE bool run_grow(struct run *run, unsigned page_count, uint8_t large_index);
 void run_shrink(struct run *run, unsigned page_count, uint8_t large_index);
 
+/* Gives the end of a run back that was taken for room to grow and never touched. */
+void run_trim(struct run *run, unsigned page_count, uint8_t large_index);
+
 /* Purges until at most keep_pages dirty pages are left, oldest first. */
 void page_heap_purge(struct page_heap *heap, size_t keep_pages);
 /* Purges what the decay curve no longer allows at this time. */

@@ -152,8 +152,11 @@ unsigned os_cpu_count(void)
         /* More CPUs than the set holds: the kernel has at least that many. */
         return CPU_SETSIZE;
     }
-    int count = CPU_COUNT(&set);
-    return count < 1 ? 1 : (unsigned)count;
+    unsigned count = 0;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        count += CPU_ISSET(cpu, &set) != 0;
+    }
+    return count < 1 ? 1 : count;
 }
 
 const char *os_environment(const char *name)
