@@ -250,10 +250,11 @@ static void purging_acts_on_one_arena_or_on_all(void **state)
     struct arena *one = fresh_arena();
     struct arena *two = fresh_arena();
     struct arena *both[] = {one, two};
+    void *blocks[2];
     for (unsigned i = 0; i < 2; i++) {
-        void *block = large_alloc(both[i], 65536, 1, false);
-        memset(block, 1, 65536);
-        large_free(block, CODE_RUN);
+        blocks[i] = large_alloc(both[i], 2 * 65536, 1, false);
+        memset(blocks[i], 1, 2 * 65536);
+        assert_true(large_resize(blocks[i], CODE_RUN, 65536, false));
     }
     size_t page_mib[] = {0, 0, one->index, 0};
     assert_int_equal(read_number(read_pages, page_mib, offsetof(struct pages_view, dirty_pages)),
@@ -267,6 +268,8 @@ static void purging_acts_on_one_arena_or_on_all(void **state)
     mib[1] = CTL_ALL_ARENAS;
     assert_int_equal(act_arena_purge(mib, NULL), 0);
     assert_int_equal(two->pages.dirty_pages, 0);
+    large_free(blocks[0], CODE_RUN);
+    large_free(blocks[1], CODE_RUN);
     mib[1] = arena_count() + 1;
     assert_int_equal(act_arena_purge(mib, NULL), ENOENT);
     assert_int_equal(act_arena_decay(mib, NULL), ENOENT);
