@@ -3,7 +3,7 @@
  *     word   0 free   1 held   2 held, somebody may sleep
  *            3 held by fork    4 held by fork, somebody may sleep
  *
- * Ranks order the locks: a thread takes locks in falling rank only, which debug builds assert.
+ * Ranks order the locks: a thread takes locks in rising rank only, which debug builds assert.
  * While the process has one thread the word is changed by plain stores: the lock then only marks
  * itself.
  *

@@ -8,8 +8,8 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
-const char *malloc_conf = "narenas:3,dirty_decay_ms:1234,muzzy_decay_ms:11";
-const char *malloc_conf_2_conf_harder = "muzzy_decay_ms:22";
+const char *malloc_conf = "narenas:3,dirty_decay_ms:1234,zero:false";
+const char *malloc_conf_2_conf_harder = "zero:true";
 
 static long option_value(const char *name, size_t size)
 {
@@ -26,17 +26,17 @@ static int compare_with_arguments(char **arguments)
 {
     long narenas = option_value("opt.narenas", sizeof(unsigned));
     long dirty = option_value("opt.dirty_decay_ms", sizeof(ssize_t));
-    long muzzy = option_value("opt.muzzy_decay_ms", sizeof(ssize_t));
+    long zero = option_value("opt.zero", sizeof(bool));
     bool equal =
-        narenas == atol(arguments[1]) && dirty == atol(arguments[2]) && muzzy == atol(arguments[3]);
+        narenas == atol(arguments[1]) && dirty == atol(arguments[2]) && zero == atol(arguments[3]);
     if (!equal) {
-        print_error("narenas %ld, dirty_decay_ms %ld, muzzy_decay_ms %ld\n", narenas, dirty, muzzy);
+        print_error("narenas %ld, dirty_decay_ms %ld, zero %ld\n", narenas, dirty, zero);
     }
     return equal ? 0 : 1;
 }
 
 static void expect_options(const char *environment, const char *narenas, const char *dirty,
-                           const char *muzzy)
+                           const char *zero)
 {
     pid_t child = fork();
     assert_true(child >= 0);
@@ -46,7 +46,7 @@ static void expect_options(const char *environment, const char *narenas, const c
         } else {
             setenv("MALLOC_CONF", environment, 1);
         }
-        execl("/proc/self/exe", "test_conf_sources", narenas, dirty, muzzy, (char *)NULL);
+        execl("/proc/self/exe", "test_conf_sources", narenas, dirty, zero, (char *)NULL);
         _exit(127);
     }
     int status = -1;
@@ -57,7 +57,7 @@ static void expect_options(const char *environment, const char *narenas, const c
 static void the_symbol_is_read(void **state)
 {
     (void)state;
-    expect_options(NULL, "3", "1234", "22");
+    expect_options(NULL, "3", "1234", "1");
 }
 
 static void the_environment_wins_over_the_symbol(void **state)
@@ -66,8 +66,8 @@ static void the_environment_wins_over_the_symbol(void **state)
     if (LIBRARY_IS_PREFIXED) {
         skip();
     }
-    expect_options("dirty_decay_ms:77", "3", "77", "22");
-    expect_options("narenas:5,muzzy_decay_ms:1,dirty_decay_ms:-1", "5", "-1", "22");
+    expect_options("dirty_decay_ms:77", "3", "77", "1");
+    expect_options("narenas:5,zero:false,dirty_decay_ms:-1", "5", "-1", "1");
 }
 
 int main(int argc, char **argv)
