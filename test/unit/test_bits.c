@@ -1,4 +1,4 @@
-/* test_bits.c: goal: positions, rounding and searches of bits.h do what a loop over single bits does.
+/* test_bits.c: goal: positions, rounding and searches of bits.h do what a loop over bits does.
  * Method: every position, every pair of positions, every range of a bitmap of three words, each
  * beside a naive version; random bitmaps of many densities for the searches. Words before and after
  * a bitmap must stay as they are.

@@ -1,6 +1,6 @@
-/* test_chunk.c: goal: a chunk's bitmaps, counts and bounds agree after any sequence of uses, its runs
- * are found from their pages, and the pool hands out clean chunks whole or, under a tight limit, in
- * part.
+/* test_chunk.c: goal: a chunk's bitmaps, counts and bounds agree after any sequence of uses, its
+ * runs are found from their pages, and the pool hands out clean chunks whole or, under a tight
+ * limit, in part.
  * Method: chunks taken for a page heap of the test's own. Random uses and releases beside a naive
  * model of 512 pages, chunk_is_valid() after each; damage done by hand, which chunk_is_valid() must
  * see; a child process with a limit on its address space.

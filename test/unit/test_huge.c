@@ -1,5 +1,5 @@
-/* test_huge.c: goal: huge blocks are aligned, disjoint, known to the address map while they live, keep
- * their content when they grow and move, and are kept for reuse within the policy only.
+/* test_huge.c: goal: huge blocks are aligned, disjoint, known to the address map while they live,
+ * keep their content when they grow and move, and are kept for reuse within the policy only.
  * Method: blocks with a tag in each page through allocation, resizing and growth at random; the
  * promise of zeroes is read byte by byte; a made-up clock for kept mappings; refusals by impossible
  * sizes, by a neighbour in the way, and by a limit in a child process.

@@ -1,5 +1,5 @@
-/* unit_check.h: what the tests of the lower floors share: cmocka, checks with a message, a repeatable
- * random number, and a child process whose death is looked at.
+/* unit_check.h: what the tests of the lower floors share: cmocka, checks with a message, a
+ * repeatable random number, and a child process whose death is looked at.
  *
  * All of it is inline: each unit test is one file.
  */
