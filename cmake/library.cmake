@@ -1,5 +1,6 @@
-# The three libraries: libjemalloc.so.2, libjemalloc.a and libjemalloc_pic.a, of one list of sources.
-file(GLOB DG_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*/*.c ${CMAKE_SOURCE_DIR}/src/os/linux/*.c)
+# The three libraries of one list of sources: libjemalloc.so.2, libjemalloc.a, libjemalloc_pic.a.
+file(GLOB DG_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*/*.c
+  ${CMAKE_SOURCE_DIR}/src/os/linux/*.c)
 list(FILTER DG_SOURCES EXCLUDE REGEX dso_handle)
 
 # What the shared library exports is src/symbols.txt, turned into an anonymous version script: the
@@ -17,7 +18,8 @@ target_compile_definitions(dg_options INTERFACE _GNU_SOURCE
 # -fexceptions lets an exception of a new_handler unwind through operator new. Paths are mapped so
 # that two builds in two folders are the same bytes.
 target_compile_options(dg_options INTERFACE -fvisibility=hidden -fexceptions -fno-builtin-malloc
-  -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -fno-strict-aliasing -ffunction-sections -fdata-sections
+  -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -fno-strict-aliasing
+  -ffunction-sections -fdata-sections
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -fno-semantic-interposition)
 if(NOT DG_SANITIZE)
   target_compile_options(dg_options INTERFACE -ftls-model=initial-exec)

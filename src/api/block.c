@@ -1,4 +1,9 @@
-/* block.c: the slow paths that all exported functions share. See block.h. */
+/* block.c: the slow paths that all exported functions share. See block.h.
+ *
+ * Each path asks the thread's front first: no cache yet, a mode that must see the call, or the
+ * plain case. Sizes and alignments become a usable size in one place, block_usable_size(), so that
+ * nallocx() and the allocation functions cannot disagree.
+ */
 #include "api/block.h"
 
 #include "api/guard.h"
@@ -31,26 +36,42 @@ static uint8_t class_of_code(unsigned code)
     return (uint8_t)(code / CODE_SCALE - 1);
 }
 
-static void *small_alloc(struct cache *cache, struct arena *arena, uint8_t class_index)
+/* A block of a class that caches hold, from the arena itself. */
+static void *class_block(struct arena *arena, uint8_t class_index)
 {
-    if (cache != NULL) {
-        return cache_alloc(cache, class_index, false);
-    }
     if (class_index >= SMALL_CLASSES) {
         return large_alloc(arena, class_size(class_index), PAGE_BYTES, false);
     }
     void *block;
     bool contended;
+    arena_count_requests(arena, class_index, 1);
     return arena_fill(arena, class_index, &block, 1, &contended) == 1 ? block : NULL;
+}
+
+/* Counts bytes that go past the bins of the calling thread's cache. */
+static void count_direct(size_t allocated_bytes, size_t freed_bytes)
+{
+    struct cache *owner = thread_front_now()->cache;
+    if (owner != NULL) {
+        owner->direct_alloc_bytes += allocated_bytes;
+        owner->direct_free_bytes += freed_bytes;
+    }
+}
+
+static void *small_alloc(struct cache *cache, struct arena *arena, uint8_t class_index)
+{
+    if (cache != NULL) {
+        return cache_alloc(cache, class_index, false);
+    }
+    void *block = class_block(arena, class_index);
+    count_direct(block != NULL ? class_size(class_index) : 0, 0);
+    return block;
 }
 
 static void *large_block(const struct block_request *request, struct arena *arena, size_t usable)
 {
     void *block = large_alloc(arena, usable, request->alignment, request->zero);
-    struct cache *owner = thread_front_now()->cache;
-    if (block != NULL && owner != NULL) {
-        owner->large_alloc_bytes += usable;
-    }
+    count_direct(block != NULL ? usable : 0, 0);
     return block;
 }
 
@@ -130,18 +151,17 @@ static void free_uncached(void *block, unsigned code)
 void block_free(void *block, unsigned code, bool uncached)
 {
     struct cache *cache;
-    if (own_cache(&cache)) {
-        if (UNLIKELY(thread_mode() != 0)) {
-            guard_freed(block, block_size(block, code));
-        }
-        if (code >= CODE_RUN && thread_front_now()->cache != NULL) {
-            thread_front_now()->cache->large_free_bytes += large_size(block, code);
-        }
-        if (cache != NULL && !uncached && code < CODE_RUN) {
-            cache_free(cache, class_of_code(code), block);
-        } else {
-            free_uncached(block, code);
-        }
+    if (!own_cache(&cache)) {
+        return;
+    }
+    if (UNLIKELY(thread_mode() != 0)) {
+        guard_freed(block, block_size(block, code));
+    }
+    if (cache != NULL && !uncached && code < CODE_RUN) {
+        cache_free(cache, class_of_code(code), block);
+    } else {
+        count_direct(0, block_size(block, code));
+        free_uncached(block, code);
     }
 }
 
@@ -152,11 +172,7 @@ bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool ze
         !large_resize(old.block, old.code, usable_bytes, zero)) {
         return false;
     }
-    struct cache *owner = thread_front_now()->cache;
-    if (owner != NULL) {
-        owner->large_alloc_bytes += usable_bytes;
-        owner->large_free_bytes += old.old_bytes;
-    }
+    count_direct(usable_bytes, old.old_bytes);
     return true;
 }
 
@@ -166,10 +182,8 @@ static void *grow_huge(struct block_resize old, const struct block_request *requ
         return NULL;
     }
     void *block = large_move(old.block, old.code, usable, request->alignment, request->zero);
-    struct cache *owner = thread_front_now()->cache;
-    if (block != NULL && owner != NULL) {
-        owner->large_alloc_bytes += usable;
-        owner->large_free_bytes += old.old_bytes;
+    if (block != NULL) {
+        count_direct(usable, old.old_bytes);
     }
     return block;
 }
@@ -189,9 +203,7 @@ static void *home_to_grow_in(const struct block_request *request, size_t usable)
         return NULL;
     }
     void *block = large_alloc_growing(owner->arena, usable);
-    if (block != NULL) {
-        owner->large_alloc_bytes += usable;
-    }
+    count_direct(block != NULL ? usable : 0, 0);
     return block;
 }
 
@@ -219,8 +231,8 @@ void *block_realloc(struct block_resize old, const struct block_request *request
     }
     bool aligned = (uintptr_t)old.block % request->alignment == 0;
     bool outgrows_runs = old.code != CODE_HUGE && usable > old.old_bytes && usable >= GROWING_BYTES;
-    /* A small block with a mapping of its own, for a large alignment that this request may not have:
-     * sized deallocation would take it for a run. */
+    /* A small block with a mapping of its own, for a large alignment that this request may not
+     * have: sized deallocation would take it for a run. */
     bool misplaced = old.code == CODE_HUGE && usable <= CACHED_SIZE_MAX;
     bool stays = request->arena == NULL && aligned && !outgrows_runs && !misplaced;
     if (stays && (usable == old.old_bytes || block_resize_in_place(old, usable, request->zero))) {
@@ -270,7 +282,7 @@ static void *malloc_large(struct cache *cache, size_t size_bytes)
     if (UNLIKELY(block == NULL)) {
         return out_of_memory("malloc");
     }
-    cache->large_alloc_bytes += usable;
+    cache->direct_alloc_bytes += usable;
     return block;
 }
 
@@ -296,7 +308,7 @@ void free_slow(void *block)
     bool plain = LIKELY(front->cache != NULL) && LIKELY(front->mode == 0);
     unsigned code = map_code(block);
     if (plain && code == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0) {
-        front->cache->large_free_bytes += large_free_run(block);
+        front->cache->direct_free_bytes += large_free_run(block);
         return;
     }
     if (block == NULL) {

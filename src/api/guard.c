@@ -1,4 +1,8 @@
-/* guard.c: junk and zero filling. See guard.h. */
+/* guard.c: junk and zero filling. See guard.h.
+ *
+ * The fast paths never come here: a thread in a mode has an all-slow front. What is filled is the
+ * whole usable size, so that a program which writes past its request still meets the pattern.
+ */
 #include "api/guard.h"
 
 #include "config/options.h"

@@ -1,4 +1,8 @@
-/* mallctl.c: the exported control functions. What they read and do: control/. */
+/* mallctl.c: the exported control functions. What they read and do: control/.
+ *
+ * They may be the first call of a process, so each starts the allocator; when that is refused for
+ * lack of memory they answer EAGAIN, as the contract asks.
+ */
 #include "api/malloc.h"
 #include "api/process.h"
 #include "control/ctl.h"

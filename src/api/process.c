@@ -1,4 +1,9 @@
-/* process.c: start, fork and exit. See process.h. */
+/* process.c: start, fork and exit. See process.h.
+ *
+ * The order of the locks at fork is that of their ranks. libc runs our prepare handler after those
+ * registered later and before those registered earlier, which may allocate: the forking thread owns
+ * every lock by then and passes them.
+ */
 #include "api/process.h"
 
 #include "api/guard.h"

@@ -15,7 +15,8 @@ enum {
     /* A bin may hold about this many bytes, between BIN_SLOTS_MIN and BIN_SLOTS_MAX blocks. */
     BIN_BYTES = 64 * 1024,
     BIN_SLOTS_MIN = 31,
-    /* Blocks that move in one batch: enough to make the lock cheap, few enough to leave the rest. */
+    /* Blocks that move in one batch: enough to make the lock cheap, few enough to leave the rest.
+     */
     FILL_MAX = 64,
     FLUSH_MAX = 128,
     BIN_SLOTS_MAX = 1023,
@@ -58,8 +59,8 @@ struct cache *cache_init(void *block, struct arena *arena)
     cache->slots_end = (char *)block + CACHE_BLOCK_BYTES;
     cache->event_count = 0;
     cache->contended_count = 0;
-    cache->large_alloc_bytes = 0;
-    cache->large_free_bytes = 0;
+    cache->direct_alloc_bytes = 0;
+    cache->direct_free_bytes = 0;
     return cache;
 }
 
@@ -310,7 +311,7 @@ void cache_merge_counters(struct cache *cache)
 
 uint64_t cache_allocated_bytes(const struct cache *cache)
 {
-    uint64_t bytes = cache->large_alloc_bytes;
+    uint64_t bytes = cache->direct_alloc_bytes;
     for (unsigned i = 1; i < CACHE_BINS; i++) {
         bytes += bin_requests(cache, i) * bin_size[i];
     }
@@ -319,7 +320,7 @@ uint64_t cache_allocated_bytes(const struct cache *cache)
 
 uint64_t cache_freed_bytes(const struct cache *cache)
 {
-    uint64_t bytes = cache->large_free_bytes;
+    uint64_t bytes = cache->direct_free_bytes;
     for (unsigned i = 1; i < CACHE_BINS; i++) {
         int64_t frees =
             (int64_t)bin_requests(cache, i) + bin_count(&cache->front.bin[i]) - cache->taken[i];

@@ -79,8 +79,8 @@ struct cache {
     uint64_t requests[CACHE_BINS];      /* allocations up to the last reset of `left` */
     int64_t taken[CACHE_BINS];          /* blocks from arenas less blocks to arenas */
     uint64_t requests_told[CACHE_BINS]; /* requests that arenas know of */
-    uint64_t large_alloc_bytes;         /* blocks that bypass the bins */
-    uint64_t large_free_bytes;
+    uint64_t direct_alloc_bytes;         /* blocks that bypass the bins */
+    uint64_t direct_free_bytes;
 };
 
 enum { CACHE_BLOCK_BYTES = 128 * 1024 };

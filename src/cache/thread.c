@@ -1,4 +1,8 @@
-/* thread.c: making, finding and ending thread caches. See thread.h. */
+/* thread.c: making, finding and ending thread caches. See thread.h.
+ *
+ * A cache lives in a block of CACHE_BLOCK_BYTES of the allocator's own memory; blocks of threads
+ * that are gone wait in a list for new threads, a few of them warm.
+ */
 #include "cache/thread.h"
 
 #include "os/os.h"

@@ -14,10 +14,12 @@ BOOLEAN(tcache, true, "Threads cache small blocks; false makes each call go to a
 BOOLEAN(zero, false, "Fresh blocks read as zero.")
 BOOLEAN(xmalloc, false, "Print a line and abort when memory is refused.")
 BOOLEAN(stats_print, false, "Print statistics at exit.")
-INTEGER(narenas, unsigned, 0, 1, 4094, CLIP_ABOVE, "", "Arenas that threads are spread over; default 4 a CPU.")
+INTEGER(narenas, unsigned, 0, 1, 4094, CLIP_ABOVE, "",
+        "Arenas that threads are spread over; default 4 a CPU.")
 INTEGER(dirty_decay_ms, int64_t, 10000, -1, 18446744072000, REFUSE, "ms",
         "Time until unused dirty pages are purged; -1 never, 0 at once.")
 CHOICE(junk, 0, "false|true|alloc|free", "Fill fresh blocks with 0xa5 and freed ones with 0x5a.")
-CHOICE(thp, 0, "default|always|never", "Huge pages: by the allocator's policy, in every chunk, or never.")
+CHOICE(thp, 0, "default|always|never",
+       "Huge pages: by the allocator's policy, in every chunk, or never.")
 CHOICE(zero_realloc, 1, "alloc|free|abort", "What realloc(p, 0) does.")
 TEXT(stats_print_opts, "", "Letters for stats_print, as malloc_stats_print takes them.")

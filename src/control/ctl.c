@@ -1,5 +1,8 @@
-/* ctl.c: the table of control names, look-up, and moving values. The values themselves:
- * ctl_values.c. See ctl.h. */
+/* ctl.c: the table of control names, look-up, and moving values. The values themselves are in
+ * ctl_values.c. See ctl.h.
+ *
+ * The table is searched from its start: names are looked up rarely, and by MIB when it matters.
+ */
 #include "control/ctl.h"
 
 #include "config/options.h"

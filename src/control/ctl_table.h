@@ -2,12 +2,12 @@
  *
  * NAME(path, type, reader, writer, argument)
  *
- * <i> in a path stands for an index, <o> for the name of an option: options have one row, their names and
- * types come from options_table.h. Types: BOOLEAN UNSIGNED U32 U64 SIZE TEXT OPTION, and NOTHING for names
- * that only act, by their writer. A reader or writer of NULL makes the name write-only or read-only. The
- * argument goes to the reader: often the offset of a field.
+ * <i> in a path stands for an index, <o> for the name of an option: options have one row, and their
+ * names and types come from options_table.h. Types: BOOLEAN UNSIGNED U32 U64 SIZE TEXT OPTION, and
+ * NOTHING for names that only act, by their writer. A reader or writer of NULL makes the name
+ * write-only or read-only. The argument goes to the reader: often the offset of a field.
  *
- * Names with one prefix stand together. No include guard: the file is included once for each use.
+ * Names with one prefix stand together. No include guard: included once for each use.
  */
 #define SUM(field) offsetof(struct statistics, field)
 #define PAGES(field) offsetof(struct pages_view, field)

@@ -1,4 +1,8 @@
-/* ctl_values.c: what each control name reads, writes or does. See ctl_values.h. */
+/* ctl_values.c: what each control name reads, writes or does. See ctl_values.h.
+ *
+ * Nothing here answers a constant for something that could differ: a name whose mechanism does not
+ * exist is not in the table.
+ */
 #include "control/ctl_values.h"
 
 #include "cache/thread.h"

@@ -1,4 +1,7 @@
-/* report.c: statistics as text, in jemalloc's order and wording. See report.h. */
+/* report.c: statistics as text, in jemalloc's order and wording. See report.h.
+ *
+ * It prints through the allocation-free printer, so it works when memory is refused and at exit.
+ */
 #include "control/report.h"
 
 #include "base/print.h"

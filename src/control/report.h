@@ -1,4 +1,7 @@
-/* report.h: malloc_stats_print's text. */
+/* report.h: malloc_stats_print's text.
+ *
+ * The headings and their order are interface: programs parse them. Nothing here allocates.
+ */
 #ifndef CONTROL_REPORT_H
 #define CONTROL_REPORT_H
 

@@ -1,4 +1,8 @@
-/* statistics.c: adding up. See statistics.h. */
+/* statistics.c: adding up. See statistics.h.
+ *
+ * Each lock is taken and let go in turn, so the parts of a sum are of slightly different moments
+ * while threads run, and exact when they rest.
+ */
 #include "control/statistics.h"
 
 #include "cache/thread.h"

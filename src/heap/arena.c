@@ -1,4 +1,8 @@
-/* arena.c: bins, the table of arenas, and which arena a thread uses. See arena.h. */
+/* arena.c: bins, the table of arenas, and which arena a thread uses. See arena.h.
+ *
+ * Automatic arenas are made when threads meet held locks, not one a CPU from the start: every arena
+ * has its own half-full slabs, and most programs need one.
+ */
 #include "heap/arena.h"
 
 #include "base/bits.h"

@@ -1,4 +1,8 @@
-/* large.c: runs and mappings as blocks. See large.h. */
+/* large.c: runs and mappings as blocks. See large.h.
+ *
+ * Which of the two a block is follows from its size and alignment when it is made, and is kept as
+ * its class code in the address map.
+ */
 #include "heap/large.h"
 
 #include "base/bits.h"

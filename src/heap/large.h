@@ -19,13 +19,13 @@ MUST_USE void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignm
 /* Frees a block with the class code `code`, which is that of a run or of a mapping. */
 void large_free(void *block, unsigned code);
 
-/* The short way for blocks above 32 KiB that a run serves: a block of size_bytes, at most 1 MiB, and
- * back; the latter tells the usable size that the block had. */
+/* The short way for blocks above 32 KiB that a run serves: a block of size_bytes, at most 1 MiB,
+ * and back; the latter tells the usable size that the block had. */
 MUST_USE void *large_alloc_run(struct arena *arena, size_t size_bytes);
 size_t large_free_run(void *block);
 
-/* A block of size_bytes (above 32 KiB, at most 1 MiB) that will probably grow: the pages behind it are
- * left unused if they can. */
+/* A block of size_bytes (above 32 KiB, at most 1 MiB) that will probably grow: the pages behind it
+ * are left unused if they can. */
 MUST_USE void *large_alloc_growing(struct arena *arena, size_t size_bytes);
 
 /* Usable size of a block whose code is CODE_RUN or CODE_HUGE. */

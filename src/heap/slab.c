@@ -1,4 +1,8 @@
-/* slab.c: regions of slabs. See slab.h. */
+/* slab.c: regions of slabs. See slab.h.
+ *
+ * Regions that are neighbours are put back and taken in stretches: programs mostly free in the
+ * order in which they allocated, or in the reverse.
+ */
 #include "heap/slab.h"
 
 #include "base/bits.h"
@@ -7,8 +11,7 @@
 #include <string.h>
 
 /* Pages of a slab, and ceil(2^32 / size), which divides offsets within it exactly. Sizes are a
- * balance: a small slab empties sooner and pins less, a large one is taken less often
- * (docs/decisions/slab-sizes.md has the figures). */
+ * balance: a small slab empties sooner and pins less, a large one is taken less often. */
 struct slab_shape {
     uint32_t reciprocal;
     uint8_t page_count;
@@ -101,8 +104,8 @@ static void **write_stretch(void **out, char *first, size_t size, unsigned count
     return out;
 }
 
-/* Takes freed regions, lowest first. Ones that follow each other are neighbours: freed regions mostly
- * are, and cost four instructions each then. */
+/* Takes freed regions, lowest first. Ones that follow each other are neighbours: freed regions
+ * mostly are, and cost four instructions each then. */
 static unsigned take_freed(struct run *slab, void **regions, unsigned wanted)
 {
     size_t size = region_size(slab);
@@ -164,8 +167,8 @@ static COLD NOINLINE _Noreturn void bad_region(const struct run *slab, const voi
 }
 
 /* Number of the region at the pointer; aborts when no region that was handed out starts there. The
- * low half of the product is below the reciprocal exactly when the offset is a multiple of the size;
- * before region 0 the offset wraps, and the number is beyond all. */
+ * low half of the product is below the reciprocal exactly when the offset is a multiple of the
+ * size; before region 0 the offset wraps, and the number is beyond all. */
 ALWAYS_INLINE unsigned checked_index(const struct run *slab, uint64_t reciprocal,
                                      const char *region)
 {
@@ -189,8 +192,8 @@ static void put_stretch(struct run *slab, unsigned from, unsigned to)
     bits_set_range(slab->free_bits, low, count);
 }
 
-/* How many regions from `at` on are neighbours in one direction: those of a program that frees in the
- * order in which it allocated, or in the reverse. At least 1. */
+/* How many regions from `at` on are neighbours in one direction: those of a program that frees in
+ * the order in which it allocated, or in the reverse. At least 1. */
 ALWAYS_INLINE unsigned stretch_length(void *const *regions, unsigned at, unsigned count,
                                       ptrdiff_t size)
 {

@@ -122,7 +122,8 @@ static struct chunk *own_part(char *piece, size_t bytes)
     return NULL;
 }
 
-/* A piece of a chunk, for when 2 MiB are refused: a tight limit on address space. Pool lock held. */
+/* A piece of a chunk, for when 2 MiB are refused: a tight limit on address space. Pool lock held.
+ */
 static struct chunk *map_partial(unsigned page_count)
 {
     size_t least = bits_round_up((size_t)page_count * PAGE_BYTES, CHUNK_PIECE_BYTES);

@@ -1,4 +1,8 @@
-/* huge.c: large mappings, their reuse and their growth. See huge.h. */
+/* huge.c: large mappings, their reuse and their growth. See huge.h.
+ *
+ * The owner of a unit stays while its mapping is kept for reuse; only the class code of the first
+ * page comes and goes with the block.
+ */
 #include "pages/huge.h"
 
 #include "base/bits.h"

@@ -1,4 +1,8 @@
-/* meta.c: the bump allocator of the allocator's own memory. See meta.h. */
+/* meta.c: the bump allocator of the allocator's own memory. See meta.h.
+ *
+ * Its memory is sparse by nature, so it refuses huge pages: one would cost more than a small
+ * program's whole heap.
+ */
 #include "pages/meta.h"
 
 #include "base/bits.h"

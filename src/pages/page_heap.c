@@ -1,4 +1,8 @@
-/* page_heap.c: choosing chunks for runs, and purging. See page_heap.h. */
+/* page_heap.c: choosing chunks for runs, and purging. See page_heap.h.
+ *
+ * Three things may serve a request, in this order: a run of the same size that was freed a moment
+ * ago, a place in the chunk whose longest free stretch fits most closely, a new chunk.
+ */
 #include "pages/page_heap.h"
 
 #include "base/bits.h"
@@ -254,7 +258,8 @@ static void recent_drop_oldest(struct page_heap *heap, unsigned count)
     }
 }
 
-/* The same, and when there is no place: without the runs that are kept whole, then in a new chunk. */
+/* The same, and when there is no place: without the runs that are kept whole, then in a new chunk.
+ */
 static struct chunk *find_place(struct page_heap *heap, struct run_request request, unsigned *page)
 {
     struct chunk *chunk = choose_chunk(heap, request, page);
@@ -481,9 +486,9 @@ void page_heap_decay(struct page_heap *heap, uint64_t now_ns)
     lock_release(&heap->lock);
 }
 
-/* Purges down to the cap, unless the last such purge proves to have been wrong: within the decay time
- * at least half of what it took was wanted back. Then the cap doubles instead: a program that swings
- * keeps its memory, one that shrinks and rests does not. Lock held. */
+/* Purges down to the cap, unless the last such purge proves to have been wrong: within the decay
+ * time at least half of what it took was wanted back. Then the cap doubles instead: a program that
+ * swings keeps its memory, one that shrinks and rests does not. Lock held. */
 static void purge_to_cap(struct page_heap *heap)
 {
     uint64_t now_ns = os_time_coarse_ns();

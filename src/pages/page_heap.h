@@ -8,9 +8,9 @@
  * when runs are freed, and a cap in bytes, so that a program that falls idle gives memory back
  * without calling the allocator again. An empty clean chunk goes to the process's pool.
  *
- * Invariants: active_pages + recent_pages + dirty + clean pages = pages of the heap's chunks; a chunk with dirty
- * pages is in the dirty list unless it is being purged; nonempty has bit b set iff list[b] is not
- * empty.
+ * Invariants: active_pages + recent_pages + dirty + clean pages = pages of the heap's chunks; a
+ * chunk with dirty pages is in the dirty list unless it is being purged; nonempty has bit b set iff
+ * list[b] is not empty.
  *
  * Thread safety: each function takes the heap's lock, except where said. While pages are purged the
  * lock is let go; the pages are marked used meanwhile.
@@ -86,8 +86,8 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
 /* A run of pages. *zeroed tells whether all of it reads as zero. NULL when memory is refused. */
 MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed);
 
-/* The same for a large block of page_count pages at any page: often a run freed a moment ago. Whether
- * it reads as zero is not told. */
+/* The same for a large block of page_count pages at any page: often a run freed a moment ago.
+ * Whether it reads as zero is not told. */
 MUST_USE struct run *run_alloc_large(struct page_heap *heap, unsigned page_count,
                                      uint8_t large_index);
 

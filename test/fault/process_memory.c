@@ -1,4 +1,8 @@
-/* process_memory.c: see process_memory.h. */
+/* process_memory.c: what /proc says of this process's memory. See process_memory.h.
+ *
+ * It reads with open and read alone, into buffers of its own: reading must not allocate, or it
+ * would change what it measures.
+ */
 #include "process_memory.h"
 
 #include <fcntl.h>

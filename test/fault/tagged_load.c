@@ -1,4 +1,8 @@
-/* tagged_load.c: see tagged_load.h. */
+/* tagged_load.c: blocks that know their owner, place and size. See tagged_load.h.
+ *
+ * Each block is written whole and compared whole, so that a byte which another thread writes, or a
+ * block that is given out twice, is found at the next look.
+ */
 #include "tagged_load.h"
 
 #include <jemalloc/jemalloc.h>
