@@ -207,25 +207,34 @@ static void requests_are_added_up(void **state)
     assert_int_equal(arena->bin[4].counters.request_count, 0);
 }
 
-static struct {
-    unsigned count;
-    uint32_t rank;
-} visited;
-
-static void visit_lock(struct lock *lock)
+/* The word that every lock of every arena has. */
+static void check_lock_words(uint32_t word)
 {
-    assert_true(lock->rank >= visited.rank);
-    visited.rank = lock->rank;
-    visited.count++;
+    for (unsigned i = 0; i < arena_count(); i++) {
+        for (unsigned bin = 0; bin < SMALL_CLASSES; bin++) {
+            assert_int_equal(arena_get(i)->bin[bin].lock.word, word);
+        }
+        assert_int_equal(arena_get(i)->pages.lock.word, word);
+    }
 }
 
-static void fork_visits_every_lock_in_the_order_of_ranks(void **state)
+static void fork_holds_every_lock_and_passes_through_its_own(void **state)
 {
     (void)state;
-    visited.count = 0;
-    visited.rank = 0;
-    arenas_for_each_lock(visit_lock);
-    assert_int_equal(visited.count, 1 + arena_count() * (SMALL_CLASSES + 1));
+    struct arena *arena = fresh_arena();
+    void *blocks[20];
+    check_lock_words(LOCK_FREE);
+    lock_fork_begins();
+    arenas_hold_locks();
+    check_lock_words(LOCK_FORKING);
+    bool contended; /* True here: the locks are not free, they only let this thread through. */
+    unsigned count = arena_fill(arena, class_of(24), blocks, 20, &contended);
+    arena_flush(class_of(24), blocks, count, &contended);
+    check_lock_words(LOCK_FORKING);
+    arenas_release_locks();
+    lock_fork_ends();
+    check_lock_words(LOCK_FREE);
+    check_bin(arena, class_of(24), 0);
 }
 
 static void flush_twice(void *block)
@@ -330,7 +339,7 @@ int main(void)
         cmocka_unit_test(decay_purges_what_is_old),
         cmocka_unit_test(random_fills_and_flushes_keep_two_arenas_apart),
         cmocka_unit_test(requests_are_added_up),
-        cmocka_unit_test(fork_visits_every_lock_in_the_order_of_ranks),
+        cmocka_unit_test(fork_holds_every_lock_and_passes_through_its_own),
         cmocka_unit_test(a_block_that_comes_twice_aborts),
         cmocka_unit_test(threads_that_share_an_arena_never_share_a_block),
         cmocka_unit_test(arenas_end_at_the_limit_and_the_idle_one_is_chosen),
