@@ -33,7 +33,7 @@ __attribute__((visibility("default"))) handler _ZSt15get_new_handlerv(void);
 __attribute__((visibility("default"))) void _ZSt17__throw_bad_allocv(void);
 
 static handler current;
-static unsigned handler_calls;
+static volatile unsigned handler_calls; /* volatile: compilers think that new changes nothing */
 static jmp_buf catch_point;
 
 handler _ZSt15get_new_handlerv(void)
@@ -48,10 +48,16 @@ void _ZSt17__throw_bad_allocv(void)
 
 static const char tag;
 
+static unsigned count_call(void)
+{
+    handler_calls = handler_calls + 1;
+    return handler_calls;
+}
+
 /* Makes memory possible by making the limit higher, on its third call. */
 static void relent(void)
 {
-    if (++handler_calls == 3) {
+    if (count_call() == 3) {
         struct rlimit limit;
         (void)getrlimit(RLIMIT_AS, &limit);
         limit.rlim_cur = limit.rlim_max;
@@ -61,14 +67,14 @@ static void relent(void)
 
 static void give_up(void)
 {
-    if (++handler_calls == 5) {
+    if (count_call() == 5) {
         current = NULL;
     }
 }
 
 static void throw_another(void)
 {
-    handler_calls++;
+    (void)count_call();
     longjmp(catch_point, 2);
 }
 
