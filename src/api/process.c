@@ -28,10 +28,11 @@ __attribute__((weak)) const char *API(malloc_conf);
 __attribute__((weak)) const char *API(malloc_conf_2_conf_harder);
 
 static struct {
-    struct lock forking;  /* libc may run the handlers of several forks together: one at a time */
-    struct lock lock;     /* taken by whoever starts the process */
-    bool pieces_started;  /* under the lock */
-    _Atomic bool started; /* written under the lock (release); read by every thread's first call */
+    struct lock forking;   /* libc may run the handlers of several forks together: one at a time */
+    struct lock lock;      /* taken by whoever starts the process */
+    bool fork_holds_locks; /* by the forking thread, under the forking lock or alone */
+    bool pieces_started;   /* under the lock */
+    _Atomic bool started;  /* written under the lock (release); read by every thread's first call */
 } process = {.forking.rank = LOCK_FORK, .lock.rank = LOCK_START};
 
 static void write_message(void *opaque, const char *text)
@@ -75,8 +76,13 @@ static void each_inner_lock(void (*visit)(struct lock *lock))
     visit(meta_lock());
 }
 
+/* A process with one thread has no lock held that the child would find so, and shells fork often. */
 static void before_fork(void)
 {
+    process.fork_holds_locks = !process_has_one_thread();
+    if (!process.fork_holds_locks) {
+        return;
+    }
     lock_acquire(&process.forking);
     lock_fork_begins();
     each_outer_lock(lock_hold_for_fork);
@@ -94,15 +100,19 @@ static void release_all_locks(void)
 
 static void after_fork_in_parent(void)
 {
-    release_all_locks();
-    lock_release(&process.forking);
+    if (process.fork_holds_locks) {
+        release_all_locks();
+        lock_release(&process.forking);
+    }
 }
 
 static void after_fork_in_child(void)
 {
-    thread_only_self_left();
-    release_all_locks();
-    lock_init(&process.forking, LOCK_FORK);
+    if (process.fork_holds_locks) {
+        thread_only_self_left();
+        release_all_locks();
+        lock_init(&process.forking, LOCK_FORK);
+    }
 }
 
 static void at_exit(void)

@@ -28,7 +28,6 @@ static struct {
 static void arena_init(struct arena *arena, unsigned index)
 {
     arena->index = index;
-    arena->created_at_ns = os_time_coarse_ns();
     page_heap_init(&arena->pages, arena, options.dirty_decay_ms);
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
         lock_init(&arena->bin[i].lock, LOCK_BIN);

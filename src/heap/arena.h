@@ -45,7 +45,6 @@ struct bin {
 struct arena {
     unsigned index;                /* immutable */
     _Atomic unsigned thread_count; /* any thread, relaxed: a hint for choosing arenas */
-    uint64_t created_at_ns;        /* immutable */
     struct page_heap pages;
     struct bin bin[SMALL_CLASSES];
 };

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -163,9 +163,20 @@ unsigned os_cpu_count(void)
     return count < 1 ? 1 : count;
 }
 
+/* A scan of its own: getenv() lies on pages of libc that a small program would touch for nothing
+ * else. */
 const char *os_environment(const char *name)
 {
-    return secure_getenv(name);
+    if (getauxval(AT_SECURE) != 0 || environ == NULL) {
+        return NULL;
+    }
+    size_t length = strlen(name);
+    for (char **entry = environ; *entry != NULL; entry++) {
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=') {
+            return *entry + length + 1;
+        }
+    }
+    return NULL;
 }
 
 bool os_link_text(const char *path, char *buffer, size_t size_bytes)
