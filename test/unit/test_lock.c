@@ -270,6 +270,52 @@ static void other_threads_wait_until_fork_is_over(void **state)
     assert_int_equal(word_of(&lock), LOCK_FREE);
 }
 
+/* The lock changes hands while somebody sleeps: the holder lets go once both the forking thread and,
+ * after it, a waiter are asleep. */
+struct handover {
+    struct lock lock;
+    struct waiter waiter;
+    pthread_t waiter_thread;
+    _Atomic bool held;
+};
+
+static void *hold_until_both_sleep(void *argument)
+{
+    struct handover *handover = argument;
+    lock_acquire(&handover->lock);
+    atomic_store(&handover->held, true);
+    while (word_of(&handover->lock) != LOCK_CONTENDED) {
+        short_sleep();
+    }
+    usleep(5000);
+    int refused = pthread_create(&handover->waiter_thread, NULL, wait_for_lock, &handover->waiter);
+    usleep(20000);
+    lock_release(&handover->lock);
+    return refused == 0 ? handover : NULL;
+}
+
+static void a_sleeper_that_fork_overtook_is_woken_after_it(void **state)
+{
+    (void)state;
+    static struct handover handover;
+    lock_init(&handover.lock, LOCK_META);
+    handover.waiter.lock = &handover.lock;
+    pthread_t holder;
+    assert_int_equal(pthread_create(&holder, NULL, hold_until_both_sleep, &handover), 0);
+    while (!atomic_load(&handover.held)) {
+        short_sleep();
+    }
+    lock_fork_begins();
+    lock_hold_for_fork(&handover.lock);
+    lock_release_after_fork(&handover.lock);
+    lock_fork_ends();
+    void *created;
+    assert_int_equal(pthread_join(holder, &created), 0);
+    assert_non_null(created);
+    assert_int_equal(pthread_join(handover.waiter_thread, NULL), 0);
+    assert_true(atomic_load(&handover.waiter.inside));
+}
+
 struct busy {
     struct lock lock;
     uint64_t one; /* under the lock: equal to the other whenever the lock is free */
@@ -340,6 +386,7 @@ int main(void)
         cmocka_unit_test(threads_exclude_each_other_and_every_acquisition_counts),
         cmocka_unit_test(a_sleeping_waiter_is_woken_by_the_release),
         cmocka_unit_test(other_threads_wait_until_fork_is_over),
+        cmocka_unit_test(a_sleeper_that_fork_overtook_is_woken_after_it),
         cmocka_unit_test(a_fork_beside_a_busy_thread_gives_a_whole_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
