@@ -270,8 +270,8 @@ static void other_threads_wait_until_fork_is_over(void **state)
     assert_int_equal(word_of(&lock), LOCK_FREE);
 }
 
-/* The lock changes hands while somebody sleeps: the holder lets go once both the forking thread and,
- * after it, a waiter are asleep. */
+/* The lock changes hands while somebody sleeps: the holder lets go once both the forking thread
+ * and, after it, a waiter are asleep. */
 struct handover {
     struct lock lock;
     struct waiter waiter;
