@@ -17,7 +17,7 @@
 enum {
     /* A block that grows beyond this gets a mapping of its own: later growth moves page tables, not
      * bytes. Below, it gets room behind it. */
-    GROWING_BYTES = 256 * 1024,
+    GROWING_BYTES = 192 * 1024,
 };
 
 /* The cache of the calling thread, or NULL; false when the process cannot start for lack of memory.
@@ -61,7 +61,7 @@ static void count_direct(size_t allocated_bytes, size_t freed_bytes)
 static void *small_alloc(struct cache *cache, struct arena *arena, uint8_t class_index)
 {
     if (cache != NULL) {
-        return cache_alloc(cache, class_index, false);
+        return cache_alloc(cache, class_index);
     }
     void *block = class_block(arena, class_index);
     count_direct(block != NULL ? class_size(class_index) : 0, 0);
@@ -172,6 +172,9 @@ bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool ze
         !large_resize(old.block, old.code, usable_bytes, zero)) {
         return false;
     }
+    if (UNLIKELY(thread_mode() != 0)) {
+        guard_grown(old.block, old.old_bytes, usable_bytes, zero);
+    }
     count_direct(usable_bytes, old.old_bytes);
     return true;
 }
@@ -181,8 +184,12 @@ static void *grow_huge(struct block_resize old, const struct block_request *requ
     if (old.code != CODE_HUGE || usable < old.old_bytes || request->arena != NULL) {
         return NULL;
     }
-    void *block = large_move(old.block, old.code, usable, request->alignment, request->zero);
+    bool zero = request->zero || (thread_mode() & MODE_ZERO) != 0;
+    void *block = large_move(old.block, old.code, usable, request->alignment, zero);
     if (block != NULL) {
+        if (UNLIKELY(thread_mode() != 0)) {
+            guard_grown(block, old.old_bytes, usable, zero);
+        }
         count_direct(usable, old.old_bytes);
     }
     return block;
@@ -229,13 +236,11 @@ void *block_realloc(struct block_resize old, const struct block_request *request
     if (usable == 0) {
         return NULL;
     }
+    bool zero = request->zero || (thread_mode() & MODE_ZERO) != 0;
     bool aligned = (uintptr_t)old.block % request->alignment == 0;
     bool outgrows_runs = old.code != CODE_HUGE && usable > old.old_bytes && usable >= GROWING_BYTES;
-    /* A small block with a mapping of its own, for a large alignment that this request may not
-     * have: sized deallocation would take it for a run. */
-    bool misplaced = old.code == CODE_HUGE && usable <= CACHED_SIZE_MAX;
-    bool stays = request->arena == NULL && aligned && !outgrows_runs && !misplaced;
-    if (stays && (usable == old.old_bytes || block_resize_in_place(old, usable, request->zero))) {
+    bool stays = request->arena == NULL && aligned && !outgrows_runs;
+    if (stays && (usable == old.old_bytes || block_resize_in_place(old, usable, zero))) {
         return old.block;
     }
     void *moved = grow_huge(old, request, usable);
@@ -297,27 +302,32 @@ void *malloc_slow(size_t size_bytes)
         return malloc_large(cache, size_bytes);
     }
     unsigned code = size_code[(size_bytes + 7) >> 3];
-    struct cache_bin *bin = bin_at(front, code);
-    void *block = cache_alloc(cache, class_of_code(code), bin->left == 0);
+    void *block = cache_alloc(cache, class_of_code(code));
     return LIKELY(block != NULL) ? block : out_of_memory("malloc");
+}
+
+/* NULL, a full bin, a mistake, a mode: all but the common cases. */
+static NOINLINE void free_any(void *block)
+{
+    if (block == NULL) {
+        return;
+    }
+    struct cache_front *front = thread_front_now();
+    unsigned code = block_code("free", block);
+    if (code < CODE_RUN && front->mode == 0 && front->cache != NULL) {
+        cache_free(front->cache, class_of_code(code), block);
+    } else {
+        block_free(block, code, false);
+    }
 }
 
 void free_slow(void *block)
 {
     struct cache_front *front = thread_front_now();
-    bool plain = LIKELY(front->cache != NULL) && LIKELY(front->mode == 0);
-    unsigned code = map_code(block);
-    if (plain && code == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0) {
-        front->cache->direct_free_bytes += large_free_run(block);
-        return;
-    }
-    if (block == NULL) {
-        return;
-    }
-    code = block_code("free", block);
-    if (plain && code < CODE_RUN) {
-        cache_free(front->cache, class_of_code(code), block);
+    if (map_code(block) == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0 && front->mode == 0 &&
+        front->cache != NULL) {
+        large_free_run(block, &front->cache->direct_free_bytes);
     } else {
-        block_free(block, code, false);
+        free_any(block);
     }
 }

@@ -88,12 +88,12 @@ ALWAYS_INLINE bool fast_free(void *block)
     if (UNLIKELY(high >= ROOT_COUNT)) {
         return false;
     }
-    const char *leaf = (const char *)&map_base;
+    uintptr_t leaf = (uintptr_t)&map_base;
     LAUNDER(leaf);
-    const char *root = leaf + offsetof(struct map_base, root);
-    leaf += ((const uintptr_t *)root)[high];
+    leaf += ((const uintptr_t *)(leaf + offsetof(struct map_base, root)))[high];
     LAUNDER(leaf); /* Else the sum is associated another way, at one instruction more. */
-    struct cache_bin *bin = bin_at(front, (uint8_t)leaf[(uint32_t)address >> PAGE_LG]);
+    const uint8_t *code = (const uint8_t *)(leaf + ((uint32_t)address >> PAGE_LG));
+    struct cache_bin *bin = bin_at(front, *code);
     uint64_t product = address * bin->inverse;
     LAUNDER(bin); /* The inverse is read again: one instruction less than keeping it. */
     if (UNLIKELY(product >= bin->inverse)) {

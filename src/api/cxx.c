@@ -145,7 +145,7 @@ ALWAYS_INLINE void delete_plain(void *block)
 ALWAYS_INLINE void delete_sized(void *block, size_t size)
 {
     if (UNLIKELY(block == NULL) || UNLIKELY(!fast_free_sized(block, size))) {
-        free_slow(block);
+        API(free)(block);
     }
 }
 

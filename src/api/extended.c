@@ -90,7 +90,7 @@ size_t API(xallocx)(void *block, size_t size, size_t extra, int flags)
 {
     unsigned code = block_code("xallocx", block);
     struct block_resize old = {block, code, block_size(block, code)};
-    bool zero = (flags & FLAG_ZERO) != 0;
+    bool zero = (flags & FLAG_ZERO) != 0 || (thread_mode() & MODE_ZERO) != 0;
     if (size > CLASS_SIZE_MAX || (uintptr_t)block % alignment_of(flags) != 0) {
         return old.old_bytes;
     }
@@ -128,6 +128,9 @@ void API(dallocx)(void *block, int flags)
 static NOINLINE void sdallocx_slow(void *block, size_t size, int flags)
 {
     LAUNDER(size);
+    if (!is_uncached(flags) && fast_free(block)) {
+        return;
+    }
     block_free(block, block_code("sdallocx", block), is_uncached(flags));
 }
 

@@ -22,6 +22,13 @@ void guard_allocated(void *block, size_t usable_bytes, bool zeroed)
     }
 }
 
+void guard_grown(void *block, size_t old_bytes, size_t usable_bytes, bool zeroed)
+{
+    if (usable_bytes > old_bytes) {
+        guard_allocated((char *)block + old_bytes, usable_bytes - old_bytes, zeroed);
+    }
+}
+
 void guard_freed(void *block, size_t usable_bytes)
 {
     if ((thread_mode() & MODE_JUNK_FREE) != 0) {

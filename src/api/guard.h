@@ -14,6 +14,9 @@ enum { JUNK_ALLOC_BYTE = 0xa5, JUNK_FREE_BYTE = 0x5a };
 /* A block is about to be given out; zeroed: it must read as zero and does. */
 void guard_allocated(void *block, size_t usable_bytes, bool zeroed);
 
+/* A block grew in place from old_bytes; zeroed: what it gained must read as zero and does. */
+void guard_grown(void *block, size_t old_bytes, size_t usable_bytes, bool zeroed);
+
 /* A block is about to be taken back. */
 void guard_freed(void *block, size_t usable_bytes);
 

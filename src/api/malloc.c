@@ -193,7 +193,7 @@ size_t API(malloc_usable_size)(const void *block)
 void API(free_sized)(void *block, size_t size)
 {
     if (block != NULL && UNLIKELY(!fast_free_sized(block, size))) {
-        free_slow(block);
+        API(free)(block);
     }
 }
 

@@ -30,7 +30,7 @@ __attribute__((weak)) const char *API(malloc_conf_2_conf_harder);
 static struct {
     struct lock forking;   /* libc may run the handlers of several forks together: one at a time */
     struct lock lock;      /* taken by whoever starts the process */
-    bool fork_holds_locks; /* by the forking thread, under the forking lock or alone */
+    bool fork_holds_locks; /* under the forking lock */
     bool pieces_started;   /* under the lock */
     _Atomic bool started;  /* written under the lock (release); read by every thread's first call */
 } process = {.forking.rank = LOCK_FORK, .lock.rank = LOCK_START};
@@ -79,11 +79,11 @@ static void each_inner_lock(void (*visit)(struct lock *lock))
 /* A process with one thread has no lock held that the child would find so, and shells fork often. */
 static void before_fork(void)
 {
-    process.fork_holds_locks = !process_has_one_thread();
-    if (!process.fork_holds_locks) {
+    if (process_has_one_thread()) {
         return;
     }
     lock_acquire(&process.forking);
+    process.fork_holds_locks = true;
     lock_fork_begins();
     each_outer_lock(lock_hold_for_fork);
     arenas_hold_locks();
@@ -101,6 +101,7 @@ static void release_all_locks(void)
 static void after_fork_in_parent(void)
 {
     if (process.fork_holds_locks) {
+        process.fork_holds_locks = false;
         release_all_locks();
         lock_release(&process.forking);
     }
@@ -109,8 +110,10 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     if (process.fork_holds_locks) {
+        process.fork_holds_locks = false;
         thread_only_self_left();
         release_all_locks();
+        lock_rank_left(LOCK_FORK);
         lock_init(&process.forking, LOCK_FORK);
     }
 }

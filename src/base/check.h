@@ -26,14 +26,21 @@ static const bool config_debug = false;
 /* Writes "<jemalloc>: file:line: failed check: text" and aborts. */
 _Noreturn void check_failed(const char *file, int line, const char *text);
 
+static inline void branch_is_wrong(const char *file, int line, const char *text)
+{
+    if (config_debug) {
+        check_failed(file, line, text);
+    }
+}
+
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #define CHECK(x) (LIKELY(x) ? (void)0 : check_failed(__FILE__, __LINE__, #x))
 #define ASSERT(x) (!config_debug || LIKELY(x) ? (void)0 : check_failed(__FILE__, __LINE__, #x))
 #define ASSERT_SLOW(x) ASSERT(x)
-#define ALWAYS(x) (LIKELY(x) ? true : (ASSERT(!"ALWAYS " #x), false))
-#define NEVER(x) (UNLIKELY(x) ? (ASSERT(!"NEVER " #x), true) : false)
+#define ALWAYS(x) (LIKELY(x) ? true : (branch_is_wrong(__FILE__, __LINE__, "ALWAYS " #x), false))
+#define NEVER(x) (UNLIKELY(x) ? (branch_is_wrong(__FILE__, __LINE__, "NEVER " #x), true) : false)
 
 #define NOINLINE __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))

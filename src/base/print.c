@@ -82,7 +82,10 @@ static void put_number(struct printer *printer, uint64_t value, unsigned base, b
         digits[--at] = "0123456789abcdef"[value % base];
         value /= base;
     } while (value != 0);
-    if (negative) {
+    if (negative && format.pad == '0' && !format.left) {
+        put(printer, '-');
+        format.width -= format.width > 0;
+    } else if (negative) {
         digits[--at] = '-';
     }
     put_padded(printer, digits + at, sizeof digits - at, format);
@@ -119,7 +122,8 @@ static void put_conversion(struct printer *printer, char conversion, unsigned lo
         const char *text = va_arg(*arguments, const char *);
         put_padded(printer, text, strlen(text), format);
     } else if (conversion == 'c') {
-        put(printer, (char)va_arg(*arguments, int));
+        char character = (char)va_arg(*arguments, int);
+        put_padded(printer, &character, 1, format);
     } else {
         put(printer, conversion);
     }

@@ -51,12 +51,14 @@ struct cache *cache_init(void *block, struct arena *arena)
     memset(cache->piece, 0, sizeof cache->piece);
     cache->nil = NULL;
     cache->front.limit = CACHED_SIZE_MAX + 1;
-    cache->front.sized_limit = CACHED_SIZE_MAX + 1;
+    /* A large alignment gives blocks of 16 KiB and more mappings of their own: those ask the map. */
+    cache->front.sized_limit = SMALL_SIZE_MAX + 1;
     cache->front.cache = cache;
     cache->front.mode = 0;
     cache->arena = arena;
     cache->slots_next = (char *)block + bits_round_up(sizeof *cache, 64);
     cache->slots_end = (char *)block + CACHE_BLOCK_BYTES;
+    cache->at_limit = 0;
     cache->event_count = 0;
     cache->contended_count = 0;
     cache->direct_alloc_bytes = 0;
@@ -128,16 +130,24 @@ static bool set_slots(struct cache *cache, struct cache_bin *bin, unsigned lg)
     return true;
 }
 
-/* More slots for a bin that ran empty or full. False at its limit. */
-static bool grow(struct cache *cache, unsigned bin_index)
+static NOINLINE bool grow_slow(struct cache *cache, unsigned bin_index)
 {
     struct cache_bin *bin = &cache->front.bin[bin_index];
-    unsigned limit = capacity_limit(bin_index);
     if (bin->capacity == 0) {
         return set_slots(cache, bin, bits_highest(START_SLOTS + 1));
     }
     unsigned wanted = bin->capacity * 2u + 1;
-    return wanted <= limit && set_slots(cache, bin, bits_highest(wanted + 1));
+    if (wanted <= capacity_limit(bin_index) && set_slots(cache, bin, bits_highest(wanted + 1))) {
+        return true;
+    }
+    cache->at_limit |= (uint64_t)1 << bin_index;
+    return false;
+}
+
+/* More slots for a bin that ran empty or full. False at its limit. */
+static bool grow(struct cache *cache, unsigned bin_index)
+{
+    return ((cache->at_limit >> bin_index) & 1) == 0 && grow_slow(cache, bin_index);
 }
 
 void cache_move(struct cache *cache, struct arena *arena)
@@ -208,7 +218,9 @@ static bool fill(struct cache *cache, unsigned bin_index)
         bool contended;
         filled = arena_fill(cache->arena, class_index, first, wanted, &contended);
         note_contention(cache, contended);
-        memmove(bin->bottom - filled, first, filled * sizeof(void *));
+        if (filled < wanted) {
+            memmove(bin->bottom - filled, first, filled * sizeof(void *));
+        }
     } else {
         void *block = large_alloc(cache->arena, bin_size[bin_index], PAGE_BYTES, false);
         bin->bottom[-1] = block;
@@ -246,7 +258,7 @@ static void reset_left(struct cache *cache, unsigned bin_index)
     cache->front.bin[bin_index].left = CACHE_LEFT;
 }
 
-void *cache_alloc(struct cache *cache, uint8_t class_index, bool counted)
+void *cache_alloc(struct cache *cache, uint8_t class_index)
 {
     ASSERT_SLOW(cache_is_valid(cache));
     unsigned bin_index = class_index + 1u;
@@ -258,7 +270,7 @@ void *cache_alloc(struct cache *cache, uint8_t class_index, bool counted)
         }
     }
     void *block = *bin->head++;
-    if (counted || --bin->left == 0) {
+    if (bin->left == 0 || --bin->left == 0) {
         reset_left(cache, bin_index);
     }
     return block;
@@ -333,7 +345,10 @@ size_t cache_cached_bytes(const struct cache *cache)
 {
     size_t bytes = 0;
     for (unsigned i = 1; i < CACHE_BINS; i++) {
-        bytes += (size_t)bin_count(&cache->front.bin[i]) * bin_size[i];
+        /* The owner may be moving its slots: what is read may be of two moments. */
+        const struct cache_bin *bin = &cache->front.bin[i];
+        unsigned count = bin_count(bin);
+        bytes += (size_t)(count < bin->capacity ? count : bin->capacity) * bin_size[i];
     }
     return bytes;
 }

@@ -73,13 +73,14 @@ struct cache {
     char *slots_next;                       /* slots never used */
     char *slots_end;
     void **piece[SLOT_PIECES];          /* pieces of 2^i slots that bins outgrew */
+    uint64_t at_limit;                  /* bit i: bin i may not grow any more */
     uint32_t event_count;               /* slow events since the last collection */
     uint32_t contended_count;           /* batches that found their lock held */
     uint32_t left_seen[CACHE_BINS];     /* `left` at the last collection: unchanged means idle */
     uint64_t requests[CACHE_BINS];      /* allocations up to the last reset of `left` */
     int64_t taken[CACHE_BINS];          /* blocks from arenas less blocks to arenas */
     uint64_t requests_told[CACHE_BINS]; /* requests that arenas know of */
-    uint64_t direct_alloc_bytes;         /* blocks that bypass the bins */
+    uint64_t direct_alloc_bytes;        /* blocks that bypass the bins */
     uint64_t direct_free_bytes;
 };
 
@@ -88,9 +89,9 @@ enum { CACHE_BLOCK_BYTES = 128 * 1024 };
 /* Makes a cache in a block of CACHE_BLOCK_BYTES zeroed bytes. */
 struct cache *cache_init(void *block, struct arena *arena);
 
-/* A block of a class, index < CACHED_CLASSES. counted: the fast path has counted this request. NULL
- * when memory is refused. */
-MUST_USE void *cache_alloc(struct cache *cache, uint8_t class_index, bool counted);
+/* A block of a class, index < CACHED_CLASSES. NULL when memory is refused. A `left` of 0 says that the
+ * fast path has counted this request and left the event to this function. */
+MUST_USE void *cache_alloc(struct cache *cache, uint8_t class_index);
 
 /* Takes a block of a class back; the caller has verified that it starts a block. */
 void cache_free(struct cache *cache, uint8_t class_index, void *block);

@@ -130,18 +130,25 @@ static NOINLINE struct cache *attach(void)
         apply_modes(cache);
     }
     lock_release(&threads.lock);
-    if (cache != NULL) {
-        /* May allocate, which works: the pointer is set. */
-        (void)pthread_setspecific(threads.key, cache);
+    /* May allocate, which works: the pointer is set. Without the key's value nothing would end the
+     * cache with the thread. */
+    if (cache != NULL && pthread_setspecific(threads.key, cache) != 0) {
+        thread_exits(cache);
+        return NULL;
     }
     return cache;
 }
 
 static NOINLINE struct cache *reattach(void)
 {
-    struct cache *cache = pthread_getspecific(threads.key);
     lock_acquire(&threads.lock);
-    apply_modes(cache);
+    struct cache *cache = threads.caches;
+    while (cache != NULL && cache->pointer != &thread_front) {
+        cache = cache->next;
+    }
+    if (ALWAYS(cache != NULL)) {
+        apply_modes(cache);
+    }
     lock_release(&threads.lock);
     return cache;
 }
@@ -250,11 +257,10 @@ struct lock *threads_lock(void)
 
 void thread_only_self_left(void)
 {
-    struct cache *self = thread_front_now()->cache;
     struct cache *next;
     for (struct cache *cache = threads.caches; cache != NULL; cache = next) {
         next = cache->next;
-        if (cache != self) {
+        if (cache->pointer != &thread_front) {
             unlink_cache(cache);
             atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
         }

@@ -36,15 +36,18 @@ void thread_start(void);
  * thread_arena(). */
 struct cache *thread_cache(void);
 struct arena *thread_arena(void);
-/* The modes of the calling thread; valid after thread_cache(). */
-static inline uint32_t thread_mode(void)
-{
-    return thread_front_now()->mode;
-}
 
 /* Process-wide modes, of all threads from their next call on: MODE_ bits. */
 void thread_set_modes(uint32_t modes);
 uint32_t thread_modes(void);
+
+/* The modes of the calling thread; valid after thread_cache(). One without a cache has those of the
+ * process. */
+static inline uint32_t thread_mode(void)
+{
+    struct cache_front *front = thread_front_now();
+    return LIKELY(front->cache != NULL) ? front->mode : thread_modes();
+}
 
 /* Makes the calling thread use caches or not. */
 void thread_enable_cache(bool enabled);

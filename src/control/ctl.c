@@ -218,6 +218,7 @@ static int run_row(const struct ctl_row *row, const size_t *mib, struct ctl_buff
     if (row->type == CTL_NOTHING) {
         return row->write(mib, NULL);
     }
+    writes = buffers.new != NULL;
     if (writes && buffers.new_length != type_size(row->type)) {
         return EINVAL;
     }

@@ -31,7 +31,7 @@ struct pages_view statistics_pages(struct arena *arena)
     lock_acquire(&heap->lock);
     struct pages_view view = {
         .active_pages = heap->active_pages,
-        .dirty_pages = heap->dirty_pages,
+        .dirty_pages = heap->dirty_pages + heap->recent_pages,
         .chunk_pages = heap->chunk_pages,
         .large_pages = heap->large_pages,
         .purge_count = heap->purge_count,

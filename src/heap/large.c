@@ -61,7 +61,6 @@ static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment,
     if (run == NULL) {
         return NULL;
     }
-    run->region_count = 0;
     map_set_code(run->first, code_of_run_size(size_bytes));
     return run->first;
 }
@@ -74,7 +73,6 @@ void *large_alloc_run(struct arena *arena, size_t size_bytes)
     if (run == NULL) {
         return NULL;
     }
-    run->region_count = 0;
     map_set_code(run->first, CODE_RUN);
     return run->first;
 }
@@ -92,7 +90,6 @@ void *large_alloc_growing(struct arena *arena, size_t size_bytes)
     if (run == NULL) {
         return large_alloc_run(arena, size_bytes);
     }
-    run->region_count = 0;
     run_trim(run, page_count, large_index[page_count]);
     map_set_code(run->first, CODE_RUN);
     return run->first;
@@ -126,16 +123,19 @@ void large_free(void *block, unsigned code)
         huge_free(map_owner(block));
         return;
     }
-    (void)large_free_run(block);
+    uint64_t freed_bytes = 0;
+    large_free_run(block, &freed_bytes);
 }
 
-size_t large_free_run(void *block)
+void large_free_run(void *block, uint64_t *freed_bytes)
 {
-    struct run *run = run_of(block);
-    size_t size_bytes = (size_t)run->page_count * PAGE_BYTES;
-    map_set_code(block, 0);
-    run_free(run, run->page_count);
-    return size_bytes;
+    struct map_leaf *leaf = map_leaf_of(block);
+    uint32_t low = (uint32_t)(uintptr_t)block;
+    struct chunk *chunk = atomic_load_explicit(&leaf->owner[low >> UNIT_LG], memory_order_acquire);
+    struct run *run = chunk_run(chunk, block);
+    *freed_bytes += (size_t)run->page_count * PAGE_BYTES;
+    leaf->class_code[low >> PAGE_LG] = 0;
+    run_free_large(run);
 }
 
 size_t large_size(const void *block, unsigned code)
@@ -195,10 +195,6 @@ bool large_resize(void *block, unsigned code, size_t size_bytes, bool zero)
     ASSERT(size_bytes >= LARGE_SIZE_MIN && size_bytes % PAGE_BYTES == 0);
     if (code != CODE_HUGE) {
         return resize_run(block, size_bytes, zero);
-    }
-    if (size_bytes <= CACHED_SIZE_MAX) {
-        /* Sized deallocation takes blocks up to this size for runs, by the size alone. */
-        return false;
     }
     return resize_huge(map_owner(block), size_bytes, zero);
 }

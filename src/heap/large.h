@@ -20,9 +20,9 @@ MUST_USE void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignm
 void large_free(void *block, unsigned code);
 
 /* The short way for blocks above 32 KiB that a run serves: a block of size_bytes, at most 1 MiB,
- * and back; the latter tells the usable size that the block had. */
+ * and back; the latter adds the usable size that the block had. */
 MUST_USE void *large_alloc_run(struct arena *arena, size_t size_bytes);
-size_t large_free_run(void *block);
+void large_free_run(void *block, uint64_t *freed_bytes);
 
 /* A block of size_bytes (above 32 KiB, at most 1 MiB) that will probably grow: the pages behind it
  * are left unused if they can. */

@@ -56,9 +56,9 @@ static struct chunk *new_descriptor(char *unit_base, unsigned first, unsigned co
         pool.bare = chunk->next;
     } else {
         chunk = meta_alloc(sizeof *chunk, _Alignof(struct chunk));
+        meta_note_untouched(chunk != NULL ? sizeof chunk->run : 0);
     }
     if (chunk != NULL) {
-        meta_note_untouched(sizeof chunk->run);
         chunk->base = unit_base;
         chunk_reset(chunk, first, count);
     }
@@ -282,6 +282,7 @@ struct run *chunk_run_new(struct chunk *chunk, unsigned page, unsigned page_coun
     run->first = chunk_page_address(chunk, page);
     run->page = (uint16_t)page;
     run->page_count = (uint16_t)page_count;
+    run->region_count = 0;
     unsigned mapped = every_page ? page_count : 1;
     for (unsigned i = 0; i < mapped; i++) {
         chunk->run_of[page + i] = (uint16_t)(slot + 1);

@@ -59,10 +59,11 @@ size_t decay_advance(struct decay *decay, uint64_t now_ns, size_t dirty_pages)
     }
     decay->epoch_start_ns += epochs * interval_ns;
     size_t new_pages = dirty_pages > decay->known_pages ? dirty_pages - decay->known_pages : 0;
-    push_epoch(decay, new_pages);
+    /* What came since the last look counts as new now, not as of the time of that look. */
     for (uint64_t i = 1; i < epochs && i < DECAY_STEPS; i++) {
         push_epoch(decay, 0);
     }
+    push_epoch(decay, new_pages);
     decay->known_pages = dirty_pages;
     decay->limit_pages = sum_of_ring(decay);
     return decay->limit_pages;

@@ -87,13 +87,19 @@ static void drop_descriptor(struct huge *descriptor)
     huge.free_descriptors = descriptor;
 }
 
-/* Unmaps a mapping that nobody uses. When the kernel refuses, its memory at least is given back and
- * the address space is lost. Lock held. */
+/* Unmaps a mapping that nobody uses. When the kernel refuses it is kept for another try, without its
+ * memory if that at least can be had. Lock held. */
 static void unmap(struct huge *entry)
 {
     map_drop_owner(entry->base, entry);
     if (!os_unmap(entry->base, entry->map_bytes)) {
-        (void)!os_purge(entry->base, entry->map_bytes);
+        if (os_purge(entry->base, entry->map_bytes)) {
+            entry->touched_bytes = 0;
+        }
+        (void)!map_claim_owner(entry->base, entry);
+        entry->freed_at_ns = os_time_coarse_ns();
+        cache_append(entry);
+        return;
     }
     huge.statistics.mapped_bytes -= entry->map_bytes;
     drop_descriptor(entry);
@@ -162,8 +168,9 @@ struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *
 static void decay_locked(uint64_t now_ns)
 {
     uint64_t age_ns = (uint64_t)huge_policy.cache_ms * 1000000u;
-    while (huge.oldest != NULL && huge_policy.cache_ms >= 0 &&
-           now_ns - huge.oldest->freed_at_ns >= age_ns) {
+    for (size_t tries = huge.cached_count;
+         tries > 0 && huge_policy.cache_ms >= 0 && now_ns >= huge.oldest->freed_at_ns + age_ns;
+         tries--) {
         struct huge *entry = huge.oldest;
         cache_remove(entry);
         unmap(entry);
@@ -176,9 +183,10 @@ static bool make_room(size_t map_bytes)
     if (huge_policy.cache_ms == 0 || map_bytes > huge_policy.cache_bytes) {
         return false;
     }
-    while (huge.oldest != NULL &&
-           (huge.cached_count >= CACHE_COUNT_MAX ||
-            huge.statistics.cached_bytes + map_bytes > huge_policy.cache_bytes)) {
+    for (size_t tries = huge.cached_count;
+         tries > 0 && (huge.cached_count >= CACHE_COUNT_MAX ||
+                       huge.statistics.cached_bytes + map_bytes > huge_policy.cache_bytes);
+         tries--) {
         struct huge *entry = huge.oldest;
         cache_remove(entry);
         unmap(entry);
@@ -247,8 +255,8 @@ static bool extend(struct huge *entry, size_t size_bytes)
     size_t roomy = bits_round_up(size_bytes + size_bytes / GROWTH_DIVISOR, UNIT_BYTES);
     const size_t wishes[] = {roomy, needed};
     for (unsigned i = 0; i < 2; i++) {
-        if (map_cover(entry->base, wishes[i]) &&
-            os_grow_in_place(entry->base, entry->map_bytes, wishes[i])) {
+        /* The map need not cover what is gained: no block starts there. */
+        if (os_grow_in_place(entry->base, entry->map_bytes, wishes[i])) {
             account_map(entry, wishes[i]);
             return true;
         }
@@ -328,7 +336,7 @@ void huge_decay(uint64_t now_ns)
 void huge_purge(void)
 {
     lock_acquire(&huge.lock);
-    while (huge.oldest != NULL) {
+    for (size_t tries = huge.cached_count; tries > 0; tries--) {
         struct huge *entry = huge.oldest;
         cache_remove(entry);
         unmap(entry);

@@ -75,9 +75,9 @@ static inline unsigned map_code(const void *address)
     if (UNLIKELY(high >= ROOT_COUNT)) {
         return 0;
     }
-    const char *leaf =
-        (const char *)&map_base + atomic_load_explicit(&map_base.root[high], memory_order_relaxed);
-    return (uint8_t)leaf[(uint32_t)value >> PAGE_LG];
+    uintptr_t leaf = (uintptr_t)&map_base;
+    leaf += atomic_load_explicit(&map_base.root[high], memory_order_relaxed);
+    return *(const uint8_t *)(leaf + ((uint32_t)value >> PAGE_LG));
 }
 
 /* The leaf of an address that map_cover() has covered. */
@@ -86,7 +86,7 @@ static inline struct map_leaf *map_leaf_of(const void *address)
     uintptr_t distance =
         atomic_load_explicit(&map_base.root[(uintptr_t)address >> LEAF_LG], memory_order_acquire);
     ASSERT(distance != 0);
-    return (struct map_leaf *)((char *)&map_base + distance);
+    return (struct map_leaf *)((uintptr_t)&map_base + distance);
 }
 
 /* What owns the 2 MiB unit of an address whose class code is not 0. */

@@ -11,6 +11,7 @@
 enum {
     /* The clock is read once in so many freed runs: reading it costs about 40 instructions. */
     TICKS_PER_CLOCK = 32,
+    TICKS_AFTER_REFUSAL = 1024,
     /* Ranges that one pass over a chunk purges before it takes the lock again. */
     PURGE_RANGES = 16,
     /* Chunks of a list whose stretches may be too short that are looked at before the next list. */
@@ -280,8 +281,8 @@ static bool recent_keep(struct page_heap *heap, struct run *run)
     if (run->large_index == LARGE_NONE || heap->decay.decay_ms == 0) {
         return false;
     }
-    if (heap->recent_count == RECENT_RUNS ||
-        heap->recent_pages + run->page_count > RECENT_PAGES_MAX) {
+    while (heap->recent_count == RECENT_RUNS ||
+           heap->recent_pages + run->page_count > RECENT_PAGES_MAX) {
         recent_drop_oldest(heap, (heap->recent_count + 1) / 2);
     }
     heap->recent[heap->recent_count++] = run;
@@ -336,10 +337,10 @@ struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *
     return run;
 }
 
-struct run *run_alloc_large(struct page_heap *heap, unsigned page_count, uint8_t large_index)
+/* The newest of the runs that are kept whole does not fit: another of them, or a new one. */
+static NOINLINE struct run *run_alloc_large_slow(struct page_heap *heap, unsigned page_count,
+                                                 uint8_t large_index)
 {
-    ASSERT(page_count >= 1 && page_count <= RUN_PAGES_MAX);
-    lock_acquire(&heap->lock);
     struct run *run = recent_take(heap, page_count);
     if (run == NULL) {
         struct run_request request = {page_count, 1, false, large_index};
@@ -350,6 +351,25 @@ struct run *run_alloc_large(struct page_heap *heap, unsigned page_count, uint8_t
         heap->active_pages += page_count;
         count_alloc(heap, run, large_index);
     }
+    lock_release(&heap->lock);
+    return run;
+}
+
+struct run *run_alloc_large(struct page_heap *heap, unsigned page_count, uint8_t large_index)
+{
+    ASSERT(page_count >= 1 && page_count <= RUN_PAGES_MAX);
+    ASSERT(large_index < LARGE_CLASSES);
+    lock_acquire(&heap->lock);
+    unsigned count = heap->recent_count;
+    if (count == 0 || heap->recent[count - 1]->page_count != page_count) {
+        return run_alloc_large_slow(heap, page_count, large_index);
+    }
+    struct run *run = heap->recent[count - 1];
+    heap->recent_count = count - 1;
+    heap->recent_pages -= page_count;
+    heap->active_pages += page_count;
+    heap->large_pages += page_count;
+    heap->large[large_index].alloc_count++;
     lock_release(&heap->lock);
     return run;
 }
@@ -458,6 +478,7 @@ static void purge_locked(struct page_heap *heap, size_t keep_pages)
     }
     recent_drop_oldest(heap, heap->recent_count);
     size_t visits = heap->chunk_count;
+    uint64_t purged_before = heap->purged_pages;
     while (heap->dirty_pages > keep_pages && heap->dirty_first != NULL && visits-- > 0) {
         struct chunk *chunk = heap->dirty_first;
         /* To the end of the list, for what cannot be purged or comes meanwhile. */
@@ -465,6 +486,11 @@ static void purge_locked(struct page_heap *heap, size_t keep_pages)
         dirty_list_append(heap, chunk);
         heap->purged_pages += purge_chunk(heap, chunk);
         purging = true;
+    }
+    if (purging && heap->purged_pages == purged_before) {
+        /* The system refuses: not every freed run may pay for trying again. */
+        heap->ticks = TICKS_AFTER_REFUSAL;
+        heap->purge_from_pages = SIZE_MAX;
     }
     if (purging) {
         heap->purge_count++;
@@ -497,7 +523,7 @@ static void purge_to_cap(struct page_heap *heap)
     size_t cap = dirty_cap_pages(heap);
     if (!recent) {
         heap->boost_pages = 0;
-    } else if (heap->regret_pages >= heap->cap_purged_pages / 2) {
+    } else if (heap->regret_pages > heap->cap_purged_pages / 2) {
         heap->boost_pages = 2 * cap;
         heap->cap_purged_at_ns = now_ns;
         cap *= 2;
@@ -516,6 +542,8 @@ static void purge_to_cap(struct page_heap *heap)
 static NOINLINE void purge_slow(struct page_heap *heap)
 {
     if (heap->decay.decay_ms == 0) {
+        heap->purge_from_pages = 0;
+        heap->ticks = TICKS_PER_CLOCK;
         purge_locked(heap, 0);
         return;
     }
@@ -523,11 +551,11 @@ static NOINLINE void purge_slow(struct page_heap *heap)
         purge_to_cap(heap);
     }
     size_t cap = dirty_cap_pages(heap);
+    heap->purge_from_pages = heap->decay.decay_ms > 0 ? cap : SIZE_MAX;
     if (heap->ticks == 0) {
         heap->ticks = TICKS_PER_CLOCK;
         purge_locked(heap, decay_advance(&heap->decay, os_time_coarse_ns(), unused_pages(heap)));
     }
-    heap->purge_from_pages = heap->decay.decay_ms > 0 ? cap : SIZE_MAX;
 }
 
 /* Lock held; called when pages fell unused. Most calls only compare. */
@@ -551,6 +579,41 @@ void run_free(struct run *run, unsigned touched)
         release_run(heap, run, touched);
     }
     purge_when_due(heap);
+    lock_release(&heap->lock);
+}
+
+/* The runs that are kept whole are full, or a look at the clock or the cap is due. Lock held. */
+static NOINLINE void run_free_large_slow(struct page_heap *heap, struct run *run)
+{
+    if (!recent_keep(heap, run)) {
+        release_run(heap, run, run->page_count);
+    }
+    purge_slow(heap);
+    lock_release(&heap->lock);
+}
+
+void run_free_large(struct run *run)
+{
+    ASSERT(run->large_index < LARGE_CLASSES);
+    struct page_heap *heap = run->chunk->heap;
+    size_t page_count = run->page_count;
+    lock_acquire(&heap->lock);
+    heap->active_pages -= page_count;
+    heap->large_pages -= page_count;
+    heap->large[run->large_index].free_count++;
+    size_t recent_pages = heap->recent_pages + page_count;
+    unsigned count = heap->recent_count;
+    if (UNLIKELY(count == RECENT_RUNS) || UNLIKELY(recent_pages > RECENT_PAGES_MAX) ||
+        UNLIKELY(heap->dirty_pages + recent_pages > heap->purge_from_pages) ||
+        UNLIKELY(heap->ticks <= 1)) {
+        heap->ticks -= heap->ticks != 0;
+        run_free_large_slow(heap, run);
+        return;
+    }
+    heap->ticks--;
+    heap->recent[count] = run;
+    heap->recent_count = count + 1;
+    heap->recent_pages = recent_pages;
     lock_release(&heap->lock);
 }
 

@@ -94,6 +94,8 @@ MUST_USE struct run *run_alloc_large(struct page_heap *heap, unsigned page_count
 /* Frees a run; its class codes are 0 again. Of its pages the first `touched` may hold data. May
  * purge. */
 void run_free(struct run *run, unsigned touched);
+/* The same for a large block, which is kept whole for a moment. */
+void run_free_large(struct run *run);
 
 /* Resizes a large block's run in place, to another class for the counters. run_grow: false when the
  * pages behind it are in use. */

@@ -27,7 +27,7 @@ static unsigned count_of(const struct cache *cache, uint8_t class_index)
 
 static void *take(struct cache *cache, uint8_t class_index)
 {
-    void *block = cache_alloc(cache, class_index, false);
+    void *block = cache_alloc(cache, class_index);
     assert_non_null(block);
     assert_int_equal(map_code(block), class_code(class_index));
     return block;
@@ -197,13 +197,12 @@ static void requests_stay_exact_when_the_countdown_ends(void **state)
     struct arena *arena = fresh_arena();
     struct cache *cache = new_cache(arena);
     uint8_t class_index = class_of(32);
-    const struct cache_bin *bin = &cache->front.bin[class_index + 1];
     const unsigned requests = 3 * CACHE_LEFT + 17;
     unsigned events = 0;
     for (unsigned i = 0; i < requests; i++) {
         void *block = fast(cache, class_index);
         if (block == NULL) {
-            block = cache_alloc(cache, class_index, bin->left == 0);
+            block = cache_alloc(cache, class_index);
             events++;
         }
         assert_non_null(block);

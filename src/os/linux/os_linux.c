@@ -20,6 +20,9 @@
 #define FUTEX_WAIT_PRIVATE 128
 #define FUTEX_WAKE_PRIVATE 129
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18: pages that mlock holds */
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -102,7 +105,8 @@ void *os_map_aligned(size_t size_bytes, size_t alignment)
 
 bool os_purge(void *address, size_t size_bytes)
 {
-    return advise(address, size_bytes, MADV_DONTNEED);
+    return advise(address, size_bytes, MADV_DONTNEED) ||
+           advise(address, size_bytes, MADV_DONTNEED_LOCKED);
 }
 
 bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes)

@@ -1,4 +1,4 @@
-/* test_control_entry.c: goal: the exported control functions (api/mallctl.c) start the allocator
+/* test_mallctl.c: goal: the exported control functions (api/mallctl.c) start the allocator
  * and hand names, MIBs and buffers through unchanged.
  * Method: the program calls itself for each function as its first call of all; then answers by name
  * and by MIB are compared with each other and with the classes.

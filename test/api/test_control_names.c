@@ -1,6 +1,6 @@
-/* test_mallctl.c: goal: the control interface finds names, refuses wrong ones and wrong sizes in
- * the right way, and what it says about classes, arenas and memory is true.
- * Method: fixed points of the contract; statistics against blocks of known size.
+/* test_control_names.c: goal: the control interface finds names, refuses wrong ones and wrong sizes
+ * in the right way, and what it says about classes, arenas and memory is true. Method: fixed points
+ * of the contract; statistics against blocks of known size.
  */
 #include "api_test.h"
 

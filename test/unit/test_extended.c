@@ -1,4 +1,4 @@
-/* test_allocx_flags.c: goal: the functions with flags (api/extended.c) read each field of the flags
+/* test_extended.c: goal: the functions with flags (api/extended.c) read each field of the flags
  * and keep jemalloc's answers for sizes without a block.
  * Method: every alignment, with and without zero, cache and arena; the cache's bins and the arena
  * of each block show that the flags were heard; resizing in place from both sides of each border.

@@ -1,6 +1,6 @@
-/* test_extended.c: goal: mallocx, rallocx, dallocx honour alignment, zero, arena and cache flags,
- * refuse without touching errno where the contract says so, and keep the old block on failure.
- * Method: fixed points of the contract and growth chains with marked content.
+/* test_extended_family.c: goal: mallocx, rallocx, dallocx honour alignment, zero, arena and cache
+ * flags, refuse without touching errno where the contract says so, and keep the old block on
+ * failure. Method: fixed points of the contract and growth chains with marked content.
  */
 #include "api_test.h"
 
