@@ -20,7 +20,8 @@ target_compile_definitions(dg_options INTERFACE _GNU_SOURCE
 target_compile_options(dg_options INTERFACE -fvisibility=hidden -fexceptions -fno-builtin-malloc
   -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -fno-strict-aliasing
   -ffunction-sections -fdata-sections
-  -ffile-prefix-map=${CMAKE_BINARY_DIR}=build -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -fno-semantic-interposition)
+  -ffile-prefix-map=${CMAKE_BINARY_DIR}=build
+  -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -fno-semantic-interposition)
 if(NOT DG_SANITIZE)
   target_compile_options(dg_options INTERFACE -ftls-model=initial-exec)
 endif()

@@ -76,7 +76,8 @@ static void each_inner_lock(void (*visit)(struct lock *lock))
     visit(meta_lock());
 }
 
-/* A process with one thread has no lock held that the child would find so, and shells fork often. */
+/* A process with one thread has no lock held that the child would find so, and shells fork often.
+ */
 static void before_fork(void)
 {
     if (process_has_one_thread()) {

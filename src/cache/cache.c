@@ -51,7 +51,8 @@ struct cache *cache_init(void *block, struct arena *arena)
     memset(cache->piece, 0, sizeof cache->piece);
     cache->nil = NULL;
     cache->front.limit = CACHED_SIZE_MAX + 1;
-    /* A large alignment gives blocks of 16 KiB and more mappings of their own: those ask the map. */
+    /* A large alignment gives blocks of 16 KiB and more mappings of their own: those ask the map.
+     */
     cache->front.sized_limit = SMALL_SIZE_MAX + 1;
     cache->front.cache = cache;
     cache->front.mode = 0;

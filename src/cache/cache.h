@@ -89,8 +89,8 @@ enum { CACHE_BLOCK_BYTES = 128 * 1024 };
 /* Makes a cache in a block of CACHE_BLOCK_BYTES zeroed bytes. */
 struct cache *cache_init(void *block, struct arena *arena);
 
-/* A block of a class, index < CACHED_CLASSES. NULL when memory is refused. A `left` of 0 says that the
- * fast path has counted this request and left the event to this function. */
+/* A block of a class, index < CACHED_CLASSES. NULL when memory is refused. A `left` of 0 says that
+ * the fast path has counted this request and left the event to this function. */
 MUST_USE void *cache_alloc(struct cache *cache, uint8_t class_index);
 
 /* Takes a block of a class back; the caller has verified that it starts a block. */

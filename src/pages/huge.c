@@ -10,16 +10,17 @@
 #include "pages/meta.h"
 
 enum {
-    CACHE_COUNT_MAX = 64,   /* kept mappings; a search looks at each */
-    WASTE_DIVISOR = 8,      /* a kept mapping serves requests down to 7/8 of its size */
-    GROWTH_DIVISOR = 8,     /* address space beyond what growth needs */
-    TRIM_BYTES = 64 * 1024, /* a shorter tail is not worth a call */
+    CACHE_COUNT_MAX = 64,       /* kept mappings; a search looks at each */
+    WASTE_DIVISOR = 8,          /* a kept mapping serves requests down to 7/8 of its size */
+    GROWTH_DIVISOR = 8,         /* address space beyond what growth needs */
+    BOOST_BYTES_MAX = 32 << 20, /* larger mappings cost more to keep than to make */
+    TRIM_BYTES = 64 * 1024,     /* a shorter tail is not worth a call */
 };
 
 /* More than any address space has: nothing below can overflow. */
 static const size_t HUGE_SIZE_MAX = (size_t)1 << ADDRESS_BITS;
 
-struct huge_policy huge_policy = {.cache_bytes = 16u << 20, .cache_ms = 10000};
+struct huge_policy huge_policy = {.cache_bytes = 2u << 20, .cache_ms = 10000};
 
 static struct {
     struct lock lock;
@@ -27,6 +28,9 @@ static struct {
     struct huge *newest;
     struct huge *free_descriptors;
     size_t cached_count;
+    size_t boost_bytes;    /* the bound, raised while what is unmapped is wanted back soon */
+    size_t unmapped_bytes; /* the last mapping that the bound refused */
+    uint64_t unmapped_at_ns;
     struct huge_statistics statistics;
 } huge;
 
@@ -87,8 +91,8 @@ static void drop_descriptor(struct huge *descriptor)
     huge.free_descriptors = descriptor;
 }
 
-/* Unmaps a mapping that nobody uses. When the kernel refuses it is kept for another try, without its
- * memory if that at least can be had. Lock held. */
+/* Unmaps a mapping that nobody uses. When the kernel refuses it is kept for another try, without
+ * its memory if that at least can be had. Lock held. */
 static void unmap(struct huge *entry)
 {
     map_drop_owner(entry->base, entry);
@@ -114,6 +118,25 @@ static char *map_owned(struct huge *entry, size_t map_bytes, size_t alignment)
         return NULL;
     }
     return base;
+}
+
+/* Whether a mapping was unmapped a moment ago that would serve now: then twice its size may be kept
+ * from now on, until nothing was refused for the time of the policy. A program that takes and drops
+ * one large buffer over and over keeps it; one that drops it for good does not. Lock held. */
+static void note_regret(size_t size_bytes)
+{
+    if (huge.unmapped_bytes == 0 || huge_policy.cache_ms == 0) {
+        return;
+    }
+    uint64_t age_ns = os_time_coarse_ns() - huge.unmapped_at_ns;
+    bool soon = huge_policy.cache_ms < 0 || age_ns < (uint64_t)huge_policy.cache_ms * 1000000u;
+    if (!soon) {
+        huge.boost_bytes = 0;
+    } else if (size_bytes <= huge.unmapped_bytes && huge.unmapped_bytes <= BOOST_BYTES_MAX) {
+        size_t wanted = 2 * huge.unmapped_bytes;
+        huge.boost_bytes = wanted > huge.boost_bytes ? wanted : huge.boost_bytes;
+    }
+    huge.unmapped_bytes = 0;
 }
 
 /* Lock held. */
@@ -149,6 +172,7 @@ struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *
     lock_acquire(&huge.lock);
     struct huge *entry = cache_take(size_bytes, alignment);
     if (entry == NULL) {
+        note_regret(size_bytes);
         entry = map_new(size_bytes, alignment);
     }
     if (entry != NULL) {
@@ -180,12 +204,14 @@ static void decay_locked(uint64_t now_ns)
 /* Makes room for one more entry of map_bytes; false when it is too large to be kept. Lock held. */
 static bool make_room(size_t map_bytes)
 {
-    if (huge_policy.cache_ms == 0 || map_bytes > huge_policy.cache_bytes) {
+    size_t bound =
+        huge.boost_bytes > huge_policy.cache_bytes ? huge.boost_bytes : huge_policy.cache_bytes;
+    if (huge_policy.cache_ms == 0 || map_bytes > bound) {
         return false;
     }
     for (size_t tries = huge.cached_count;
-         tries > 0 && (huge.cached_count >= CACHE_COUNT_MAX ||
-                       huge.statistics.cached_bytes + map_bytes > huge_policy.cache_bytes);
+         tries > 0 &&
+         (huge.cached_count >= CACHE_COUNT_MAX || huge.statistics.cached_bytes + map_bytes > bound);
          tries--) {
         struct huge *entry = huge.oldest;
         cache_remove(entry);
@@ -215,6 +241,8 @@ void huge_free(struct huge *entry)
         cache_append(entry);
         decay_locked(entry->freed_at_ns);
     } else {
+        huge.unmapped_bytes = entry->map_bytes;
+        huge.unmapped_at_ns = os_time_coarse_ns();
         unmap(entry);
     }
     lock_release(&huge.lock);

@@ -19,8 +19,8 @@ enum {
 };
 
 struct page_policy page_policy = {
-    .dirty_cap_bytes = 8u << 20,
-    .dirty_cap_divisor = 8,
+    .dirty_cap_bytes = 1u << 20,
+    .dirty_cap_divisor = 16,
     .huge_from_bytes = SIZE_MAX,
 };
 

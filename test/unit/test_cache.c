@@ -51,7 +51,7 @@ static void a_new_cache_is_empty_and_open_to_the_fast_paths(void **state)
     (void)state;
     struct cache *cache = new_cache(fresh_arena());
     assert_int_equal(cache->front.limit, CACHED_SIZE_MAX + 1);
-    assert_int_equal(cache->front.sized_limit, CACHED_SIZE_MAX + 1);
+    assert_int_equal(cache->front.sized_limit, SMALL_SIZE_MAX + 1);
     assert_int_equal(cache->front.mode, 0);
     assert_int_equal(cache_allocated_bytes(cache), 0);
     assert_int_equal(cache_freed_bytes(cache), 0);

@@ -420,6 +420,9 @@ static void freed_large_blocks_serve_the_next_request_of_their_size(void **state
 static void unused_pages_go_when_their_time_is_over(void **state)
 {
     (void)state;
+    /* Only the curve shall purge here. */
+    const struct page_policy kept_policy = page_policy;
+    page_policy.dirty_cap_bytes = (size_t)1 << 40;
     struct page_heap heap;
     /* So long an epoch that the real clock, which is read when runs are freed, stands still. */
     const uint64_t epoch_ns = 3600ull * 1000000000;
@@ -449,6 +452,7 @@ static void unused_pages_go_when_their_time_is_over(void **state)
     assert_int_equal(heap.dirty_pages, 0);
     run_free(runs[0], 100);
     expect_empty(&heap);
+    page_policy = kept_policy;
 }
 
 static void unused_pages_never_pass_the_cap(void **state)
@@ -479,7 +483,7 @@ static bool lock_in_memory(const struct run *run)
     return syscall(SYS_mlock, run->first, bytes_of(run)) == 0;
 }
 
-static void pages_that_cannot_be_purged_stay_dirty_and_purge_later(void **state)
+static void pages_that_the_program_locked_in_memory_are_purged_too(void **state)
 {
     (void)state;
     struct page_heap heap;
@@ -497,13 +501,12 @@ static void pages_that_cannot_be_purged_stay_dirty_and_purge_later(void **state)
     run_free(stuck, 8);
     page_heap_purge(&heap, 0);
     expect_valid(&heap);
-    assert_int_equal(heap.dirty_pages, 8);
-    assert_int_equal(heap.purged_pages, 0);
+    /* Linux has a call for it from 5.18 on; before, they stay dirty. */
+    assert_true(heap.dirty_pages == 0 || heap.dirty_pages == 8);
+    assert_int_equal(heap.purged_pages, 8 - heap.dirty_pages);
+    assert_int_equal(syscall(SYS_munlock, first, 8 * PAGE_BYTES), 0);
     run_free(keeper, 1);
     page_heap_purge(&heap, 0);
-    expect_valid(&heap);
-    assert_true(heap.chunk_count == 1);
-    assert_int_equal(syscall(SYS_munlock, first, 8 * PAGE_BYTES), 0);
     expect_empty(&heap);
 }
 
@@ -661,7 +664,7 @@ int main(void)
         cmocka_unit_test(freed_large_blocks_serve_the_next_request_of_their_size),
         cmocka_unit_test(unused_pages_go_when_their_time_is_over),
         cmocka_unit_test_teardown(unused_pages_never_pass_the_cap, put_back),
-        cmocka_unit_test(pages_that_cannot_be_purged_stay_dirty_and_purge_later),
+        cmocka_unit_test(pages_that_the_program_locked_in_memory_are_purged_too),
         cmocka_unit_test_teardown(larger_os_pages_are_purged_whole_only, put_back),
         cmocka_unit_test_teardown(huge_pages_are_wanted_when_the_policy_says, put_back),
         cmocka_unit_test(damage_is_seen),

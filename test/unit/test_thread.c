@@ -172,7 +172,7 @@ static void modes_apply_at_the_next_call_and_zero_gives_the_fast_paths_back(void
     struct cache *cache = thread_cache();
     thread_set_modes(MODE_JUNK_ALLOC | MODE_ZERO);
     assert_int_equal(thread_modes(), MODE_JUNK_ALLOC | MODE_ZERO);
-    assert_int_equal(thread_mode(), MODE_SWITCH);
+    assert_int_equal(thread_front_now()->mode, MODE_SWITCH);
     assert_int_equal(thread_front_now()->limit, 0);
     call();
     assert_ptr_equal(thread_front_now(), cache->shim);
