@@ -14,12 +14,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum {
-    /* A block that grows beyond this gets a mapping of its own: later growth moves page tables, not
-     * bytes. Below, it gets room behind it. */
-    GROWING_BYTES = 192 * 1024,
-};
-
 /* The cache of the calling thread, or NULL; false when the process cannot start for lack of memory.
  */
 static bool own_cache(struct cache **cache)
@@ -195,18 +189,11 @@ static void *grow_huge(struct block_resize old, const struct block_request *requ
     return block;
 }
 
-/* A place with room to grow: a mapping of its own, by an alignment that runs cannot give, or a run
- * with unused pages behind it. */
-static void *home_to_grow_in(const struct block_request *request, size_t usable)
+/* A place with room to grow: a mapping of its own, or a run with unused pages behind it. */
+static void *home_to_grow_in(size_t usable)
 {
     struct cache *owner = thread_front_now()->cache;
-    if (usable >= GROWING_BYTES) {
-        struct block_request home = *request;
-        home.zero = false;
-        home.alignment = CHUNK_BYTES * 2;
-        return block_alloc(&home);
-    }
-    if (owner == NULL || owner->front.mode != 0 || thread_mode() != 0) {
+    if (owner == NULL || thread_mode() != 0) {
         return NULL;
     }
     void *block = large_alloc_growing(owner->arena, usable);
@@ -220,7 +207,7 @@ static void *new_home(struct block_resize old, const struct block_request *reque
     bool growing = old.old_bytes >= LARGE_SIZE_MIN && usable > old.old_bytes;
     bool anywhere = request->alignment <= PAGE_BYTES && request->arena == NULL;
     if (growing && anywhere && usable > CACHED_SIZE_MAX) {
-        void *block = home_to_grow_in(request, usable);
+        void *block = home_to_grow_in(usable);
         if (block != NULL) {
             return block;
         }

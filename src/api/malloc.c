@@ -112,6 +112,13 @@ static NOINLINE void *realloc_slow(void *block, size_t size)
     return result != NULL ? result : out_of_memory("realloc");
 }
 
+/* A block of its own run whose pages stay the same number. */
+ALWAYS_INLINE bool keeps_its_pages(const void *block, unsigned code, size_t size)
+{
+    return code == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0 && size > CACHED_SIZE_MAX &&
+           bits_round_up(size, PAGE_BYTES) == large_size(block, CODE_RUN);
+}
+
 void *API(realloc)(void *block, size_t size)
 {
     unsigned code = map_code(block);
@@ -121,6 +128,8 @@ void *API(realloc)(void *block, size_t size)
         if (starts && size_code[(size + 7) >> 3] == code) {
             return block;
         }
+    } else if (keeps_its_pages(block, code, size)) {
+        return block;
     }
     return realloc_slow(block, size);
 }

@@ -79,6 +79,10 @@ void *large_alloc_run(struct arena *arena, size_t size_bytes)
 
 void *large_alloc_growing(struct arena *arena, size_t size_bytes)
 {
+    if (size_bytes >= GROWING_BYTES) {
+        struct huge *huge = huge_alloc_growing(arena, size_bytes);
+        return huge == NULL ? NULL : huge->base;
+    }
     unsigned page_count = (unsigned)(size_bytes / PAGE_BYTES);
     unsigned roomy = page_count * 2 < RUN_PAGES_MAX ? page_count * 2 : RUN_PAGES_MAX;
     if (roomy == page_count) {

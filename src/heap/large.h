@@ -24,8 +24,11 @@ void large_free(void *block, unsigned code);
 MUST_USE void *large_alloc_run(struct arena *arena, size_t size_bytes);
 void large_free_run(void *block, uint64_t *freed_bytes);
 
-/* A block of size_bytes (above 32 KiB, at most 1 MiB) that will probably grow: the pages behind it
- * are left unused if they can. */
+/* A block that grows beyond this gets a mapping of its own: later growth moves page tables, not
+ * bytes. Below, it gets room behind it. */
+enum { GROWING_BYTES = 192 * 1024 };
+
+/* A block of size_bytes, above 32 KiB, that will probably grow. */
 MUST_USE void *large_alloc_growing(struct arena *arena, size_t size_bytes);
 
 /* Usable size of a block whose code is CODE_RUN or CODE_HUGE. */

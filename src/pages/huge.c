@@ -57,13 +57,14 @@ static void cache_append(struct huge *entry)
     huge.statistics.cached_bytes += entry->map_bytes;
 }
 
-/* The smallest kept mapping that fits without too much waste, out of the cache; or NULL. */
-static struct huge *cache_take(size_t size_bytes, size_t alignment)
+/* The smallest kept mapping that fits, out of the cache; or NULL. Without too much waste, unless
+ * the block will grow into it. */
+static struct huge *cache_take(size_t size_bytes, size_t alignment, bool growing)
 {
     struct huge *best = NULL;
     for (struct huge *entry = huge.newest; entry != NULL; entry = entry->previous) {
-        bool fits = entry->map_bytes >= size_bytes &&
-                    entry->map_bytes - entry->map_bytes / WASTE_DIVISOR <= size_bytes &&
+        bool lean = entry->map_bytes - entry->map_bytes / WASTE_DIVISOR <= size_bytes;
+        bool fits = entry->map_bytes >= size_bytes && (lean || growing) &&
                     (uintptr_t)entry->base % alignment == 0;
         if (fits && (best == NULL || entry->map_bytes < best->map_bytes)) {
             best = entry;
@@ -162,7 +163,8 @@ static struct huge *map_new(size_t size_bytes, size_t alignment)
     return entry;
 }
 
-struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *zeroed)
+static struct huge *alloc_block(void *arena, size_t size_bytes, size_t alignment, bool growing,
+                                bool *zeroed)
 {
     ASSERT(size_bytes > 0 && size_bytes % PAGE_BYTES == 0);
     alignment = alignment < UNIT_BYTES ? UNIT_BYTES : alignment;
@@ -170,7 +172,7 @@ struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *
         return NULL;
     }
     lock_acquire(&huge.lock);
-    struct huge *entry = cache_take(size_bytes, alignment);
+    struct huge *entry = cache_take(size_bytes, alignment, growing);
     if (entry == NULL) {
         note_regret(size_bytes);
         entry = map_new(size_bytes, alignment);
@@ -186,6 +188,17 @@ struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *
     }
     lock_release(&huge.lock);
     return entry;
+}
+
+struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *zeroed)
+{
+    return alloc_block(arena, size_bytes, alignment, false, zeroed);
+}
+
+struct huge *huge_alloc_growing(void *arena, size_t size_bytes)
+{
+    bool zeroed;
+    return alloc_block(arena, size_bytes, UNIT_BYTES, true, &zeroed);
 }
 
 /* Lock held. */

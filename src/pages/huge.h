@@ -42,6 +42,10 @@ void huge_start(void);
  * two. *zeroed tells whether it reads as zero. NULL when memory is refused. */
 MUST_USE struct huge *huge_alloc(void *arena, size_t size_bytes, size_t alignment, bool *zeroed);
 
+/* The same for a block that will probably grow, of any content: a larger kept mapping may serve it.
+ */
+MUST_USE struct huge *huge_alloc_growing(void *arena, size_t size_bytes);
+
 /* Frees a block: keeps its mapping or unmaps it. */
 void huge_free(struct huge *huge);
 
