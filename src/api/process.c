@@ -41,6 +41,13 @@ static void write_message(void *opaque, const char *text)
     (chosen != NULL ? chosen : print_to_stderr)(opaque, text);
 }
 
+static_assert((int)THP_DEFAULT == (int)HUGE_PAGES_SYSTEM,
+              "the option names the policies in their order");
+static_assert((int)THP_ALWAYS == (int)HUGE_PAGES_ALWAYS,
+              "the option names the policies in their order");
+static_assert((int)THP_NEVER == (int)HUGE_PAGES_NEVER,
+              "the option names the policies in their order");
+
 static void start_pieces(void)
 {
     os_start();
@@ -51,11 +58,7 @@ static void start_pieces(void)
     chunk_pool_start();
     huge_start();
     thread_start();
-    if (options.thp == THP_NEVER) {
-        page_policy.huge_from_bytes = SIZE_MAX;
-    } else if (options.thp == THP_ALWAYS) {
-        page_policy.huge_from_bytes = 0;
-    }
+    page_policy.huge_pages = options.thp;
     huge_policy.cache_ms = options.dirty_decay_ms;
     process.pieces_started = true;
 }

@@ -13,11 +13,11 @@
 
 enum {
     /* A bin may hold about this many bytes, between BIN_SLOTS_MIN and BIN_SLOTS_MAX blocks. */
-    BIN_BYTES = 64 * 1024,
-    BIN_SLOTS_MIN = 31,
+    BIN_BYTES = 128 * 1024,
+    BIN_SLOTS_MIN = 3,
     /* Blocks that move in one batch: enough to make the lock cheap, few enough to leave the rest.
      */
-    FILL_MAX = 64,
+    FILL_MAX = 128,
     FLUSH_MAX = 128,
     BIN_SLOTS_MAX = 1023,
     START_SLOTS = 7,
@@ -135,7 +135,9 @@ static NOINLINE bool grow_slow(struct cache *cache, unsigned bin_index)
 {
     struct cache_bin *bin = &cache->front.bin[bin_index];
     if (bin->capacity == 0) {
-        return set_slots(cache, bin, bits_highest(START_SLOTS + 1));
+        unsigned limit = capacity_limit(bin_index);
+        unsigned start = limit < START_SLOTS ? limit : START_SLOTS;
+        return set_slots(cache, bin, bits_highest(start + 1));
     }
     unsigned wanted = bin->capacity * 2u + 1;
     if (wanted <= capacity_limit(bin_index) && set_slots(cache, bin, bits_highest(wanted + 1))) {

@@ -20,6 +20,6 @@ INTEGER(dirty_decay_ms, int64_t, 10000, -1, 18446744072000, REFUSE, "ms",
         "Time until unused dirty pages are purged; -1 never, 0 at once.")
 CHOICE(junk, 0, "false|true|alloc|free", "Fill fresh blocks with 0xa5 and freed ones with 0x5a.")
 CHOICE(thp, 0, "default|always|never",
-       "Huge pages: by the allocator's policy, in every chunk, or never.")
+       "Huge pages for chunks: as the system decides, wanted, or refused.")
 CHOICE(zero_realloc, 1, "alloc|free|abort", "What realloc(p, 0) does.")
 TEXT(stats_print_opts, "", "Letters for stats_print, as malloc_stats_print takes them.")

@@ -72,7 +72,7 @@ struct chunk {
     uint16_t run_slots_used; /* slots of run[] that were ever used */
     uint16_t run_slot_free;  /* first of the list of free slots, plus 1; linked by region_count */
     bool in_dirty_list;
-    bool wants_huge_page;
+    bool page_size_told;
     uint16_t run_of[CHUNK_PAGES]; /* slot plus 1 */
     struct run run[CHUNK_PAGES];
 };

@@ -21,7 +21,7 @@ enum {
 struct page_policy page_policy = {
     .dirty_cap_bytes = 1u << 20,
     .dirty_cap_divisor = 16,
-    .huge_from_bytes = SIZE_MAX,
+    .huge_pages = HUGE_PAGES_SYSTEM,
 };
 
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
@@ -118,14 +118,19 @@ static void dirty_list_remove(struct page_heap *heap, struct chunk *chunk)
     chunk->in_dirty_list = false;
 }
 
-/* New chunks of a large heap fill up soon: one fault for 2 MiB then costs a third of 512 faults. */
-static void prefer_huge_page(struct page_heap *heap, struct chunk *chunk)
+/* Tells the system once a chunk what the option says of huge pages; by default nothing. */
+static void choose_page_size(struct chunk *chunk)
 {
-    if (heap->chunk_pages * PAGE_BYTES >= page_policy.huge_from_bytes &&
-        chunk->valid_pages == CHUNK_PAGES && !chunk->wants_huge_page) {
-        os_want_huge_pages(chunk->base, CHUNK_BYTES);
-        chunk->wants_huge_page = true;
+    if (page_policy.huge_pages == HUGE_PAGES_SYSTEM || chunk->page_size_told) {
+        return;
     }
+    size_t bytes = (size_t)chunk->valid_pages * PAGE_BYTES;
+    if (page_policy.huge_pages == HUGE_PAGES_NEVER) {
+        os_refuse_huge_pages(chunk_page_address(chunk, chunk->first_free), bytes);
+    } else if (bytes == CHUNK_BYTES) {
+        os_want_huge_pages(chunk->base, bytes);
+    }
+    chunk->page_size_told = true;
 }
 
 /* A chunk in which the request finds a place. */
@@ -134,7 +139,7 @@ static struct chunk *add_chunk(struct page_heap *heap, struct run_request reques
     unsigned least = request.page_count + request.alignment - 1;
     struct chunk *chunk = chunk_take(heap, least < CHUNK_PAGES ? least : CHUNK_PAGES);
     if (chunk != NULL) {
-        prefer_huge_page(heap, chunk);
+        choose_page_size(chunk);
         heap->chunk_count++;
         heap->chunk_pages += chunk->valid_pages;
         list_push(heap, chunk, list_of(chunk->longest_free));

@@ -8,7 +8,7 @@
 
 #include "os/os.h"
 
-enum { ARENAS = 12, BATCH = 64 };
+enum { ARENAS = 12, BATCH = 128 };
 
 /* More arenas than tests use, whatever the number of CPUs. */
 extern const char *API(malloc_conf);

@@ -535,20 +535,45 @@ static void larger_os_pages_are_purged_whole_only(void **state)
     }
 }
 
-static void huge_pages_are_wanted_when_the_policy_says(void **state)
+/* Whether the kernel lists a flag ("hg": huge pages wanted, "nh": refused) for the address. */
+static bool mapping_has_flag(const void *address, const char *flag)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    assert_non_null(smaps);
+    char line[512];
+    bool here = false;
+    bool has = false;
+    while (fgets(line, sizeof line, smaps) != NULL) {
+        unsigned long from;
+        unsigned long to;
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+            here = from <= (uintptr_t)address && (uintptr_t)address < to;
+        } else if (here && strncmp(line, "VmFlags:", 8) == 0) {
+            has = strstr(line, flag) != NULL;
+        }
+    }
+    fclose(smaps);
+    return has;
+}
+
+static void chunks_tell_the_system_what_the_policy_says_of_huge_pages(void **state)
 {
     (void)state;
+    const struct page_policy kept_policy = page_policy;
     struct page_heap heap;
     page_heap_init(&heap, NULL, DECAY_NEVER);
-    page_policy.huge_from_bytes = SIZE_MAX;
-    struct run *run = must_alloc(&heap, CHUNK_PAGES);
-    bool wanted_before = run->chunk->wants_huge_page;
-    page_policy.huge_from_bytes = 0;
-    struct run *other = must_alloc(&heap, CHUNK_PAGES);
-    assert_true(other->chunk->wants_huge_page);
-    assert_true(run->chunk->wants_huge_page == wanted_before);
-    run_free(run, 0);
-    run_free(other, 0);
+    for (unsigned policy = HUGE_PAGES_ALWAYS; policy <= HUGE_PAGES_NEVER; policy++) {
+        page_policy.huge_pages = policy;
+        struct run *run = must_alloc(&heap, CHUNK_PAGES);
+        run->chunk->page_size_told = false;
+        run_free(run, 0);
+        run = must_alloc(&heap, CHUNK_PAGES);
+        assert_true(run->chunk->page_size_told);
+        const char *flag = policy == HUGE_PAGES_ALWAYS ? " hg" : " nh";
+        assert_true(mapping_has_flag(run->first, flag));
+        run_free(run, 0);
+    }
+    page_policy = kept_policy;
     expect_empty(&heap);
 }
 
@@ -666,7 +691,8 @@ int main(void)
         cmocka_unit_test_teardown(unused_pages_never_pass_the_cap, put_back),
         cmocka_unit_test(pages_that_the_program_locked_in_memory_are_purged_too),
         cmocka_unit_test_teardown(larger_os_pages_are_purged_whole_only, put_back),
-        cmocka_unit_test_teardown(huge_pages_are_wanted_when_the_policy_says, put_back),
+        cmocka_unit_test_teardown(chunks_tell_the_system_what_the_policy_says_of_huge_pages,
+                                  put_back),
         cmocka_unit_test(damage_is_seen),
         cmocka_unit_test(random_runs_never_overlap_and_all_counts_agree),
         cmocka_unit_test(refused_memory_leaves_the_heap_whole_and_success_returns),
