@@ -7,7 +7,7 @@
 
 #include "base/bits.h"
 #include "base/print.h"
-#include "config/options.h"
+#include "os/os.h"
 
 #include <string.h>
 
@@ -234,10 +234,14 @@ static bool fill(struct cache *cache, unsigned bin_index)
     return filled > 0;
 }
 
-/* Gives back half of what idle bins hold, once in a number of slow events. */
+/* Once in a number of slow events: gives back half of what idle bins hold, and has the arena look at
+ * the clock, since a program may go on for long without freeing a run. */
 static void collect(struct cache *cache)
 {
+    uint64_t now_ns = os_time_coarse_ns();
     cache->event_count = 0;
+    arena_decay(cache->arena, now_ns);
+    huge_decay(now_ns);
     for (unsigned i = 1; i < CACHE_BINS; i++) {
         struct cache_bin *bin = &cache->front.bin[i];
         unsigned count = bin_count(bin);

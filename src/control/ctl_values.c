@@ -165,30 +165,49 @@ int read_option(const size_t *mib, size_t argument, struct ctl_value *value)
     return ENOENT;
 }
 
+/* arenas.narenas: the automatic ones, made or not yet, and all others. */
+static unsigned visible_arenas(void)
+{
+    unsigned count = arena_count();
+    unsigned limit = arena_limit();
+    return count > limit ? count : limit;
+}
+
+/* The index that means all arenas, or its older form, the number of arenas, which Redis uses. */
+static bool means_all_arenas(size_t index)
+{
+    return index == CTL_ALL_ARENAS || index == visible_arenas();
+}
+
 int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)argument;
-    if (mib[INDEX_OF_ARENA] > arena_count() && mib[INDEX_OF_ARENA] != CTL_ALL_ARENAS) {
+    size_t index = mib[INDEX_OF_ARENA];
+    if (means_all_arenas(index)) {
+        return number(value, true);
+    }
+    if (index > visible_arenas()) {
         return ENOENT;
     }
-    return number(value, mib[INDEX_OF_ARENA] == CTL_ALL_ARENAS ||
-                             arena_get((unsigned)mib[INDEX_OF_ARENA]) != NULL);
+    return number(value, arena_get((unsigned)index) != NULL);
 }
 
-/* Does something to one arena, or to all for the index that means all. */
+/* Does something to one arena, or to all. An automatic arena that no thread needed yet has nothing. */
 static int for_arenas(size_t index, void (*act)(struct arena *arena))
 {
-    if (index == CTL_ALL_ARENAS || index == arena_count()) {
+    if (means_all_arenas(index)) {
         for (unsigned i = 0; i < arena_count(); i++) {
             act(arena_get(i));
         }
         return 0;
     }
-    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
-    if (arena == NULL) {
+    if (index > visible_arenas()) {
         return ENOENT;
     }
-    act(arena);
+    struct arena *arena = arena_get((unsigned)index);
+    if (arena != NULL) {
+        act(arena);
+    }
     return 0;
 }
 
@@ -215,9 +234,7 @@ int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value
 {
     (void)mib;
     (void)argument;
-    unsigned count = arena_count();
-    unsigned limit = arena_limit();
-    return number(value, count > limit ? count : limit);
+    return number(value, visible_arenas());
 }
 
 int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value)

@@ -309,6 +309,43 @@ static void mallctl_leaves_errno_alone(void **state)
     assert_int_equal(errno, 88);
 }
 
+/* Purging all arenas in one of the three ways gives unused memory back: freed blocks of 4 KiB, so
+ * that the memory is in slabs and pages of arenas. */
+static void expect_purge(const char *name)
+{
+    enum { COUNT = 4096, SIZE = 4096 };
+    static void *blocks[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = malloc(SIZE);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 1, SIZE);
+    }
+    refresh_statistics();
+    size_t full = READ("stats.resident", size_t);
+    for (unsigned i = 0; i < COUNT; i++) {
+        free(blocks[i]);
+    }
+    assert_int_equal(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0), 0);
+    assert_int_equal(mallctl(name, NULL, NULL, NULL, 0), 0);
+    refresh_statistics();
+    size_t purged = READ("stats.resident", size_t);
+    EXPECT(purged + COUNT * (size_t)SIZE * 9 / 10 <= full, "%s: %zu of %zu left", name, purged,
+           full);
+    EXPECT(READ("stats.arenas.0.pdirty", size_t) == 0, "%s leaves dirty pages", name);
+}
+
+/* Redis purges "arena.<narenas>" after FLUSHALL: the older form of index 4096. */
+static void each_form_of_purge_gives_memory_back(void **state)
+{
+    (void)state;
+    char name[64];
+    snprintf(name, sizeof name, "arena.%u.purge", READ("arenas.narenas", unsigned));
+    expect_purge("arena.0.purge");
+    expect_purge("arena.4096.purge");
+    expect_purge(name);
+    assert_int_equal(mallctl("arena.4095.purge", NULL, NULL, NULL, 0), ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +363,7 @@ int main(void)
         cmocka_unit_test(a_mib_is_found_once_and_used_often),
         cmocka_unit_test(mibs_may_be_partial_or_cut),
         cmocka_unit_test(mallctl_leaves_errno_alone),
+        cmocka_unit_test(each_form_of_purge_gives_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
