@@ -234,8 +234,8 @@ static bool fill(struct cache *cache, unsigned bin_index)
     return filled > 0;
 }
 
-/* Once in a number of slow events: gives back half of what idle bins hold, and has the arena look at
- * the clock, since a program may go on for long without freeing a run. */
+/* Once in a number of slow events: gives back half of what idle bins hold, and has the arena look
+ * at the clock, since a program may go on for long without freeing a run. */
 static void collect(struct cache *cache)
 {
     uint64_t now_ns = os_time_coarse_ns();

@@ -192,7 +192,8 @@ int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value 
     return number(value, arena_get((unsigned)index) != NULL);
 }
 
-/* Does something to one arena, or to all. An automatic arena that no thread needed yet has nothing. */
+/* Does something to one arena, or to all. An automatic arena that no thread needed yet has nothing.
+ */
 static int for_arenas(size_t index, void (*act)(struct arena *arena))
 {
     if (means_all_arenas(index)) {
