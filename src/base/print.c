@@ -229,8 +229,3 @@ void message_and_abort(const char *format, ...)
     va_end(arguments);
     abort();
 }
-
-void check_failed(const char *file, int line, const char *text)
-{
-    message_and_abort("%s:%d: failed check: %s", file, line, text);
-}
