@@ -36,6 +36,13 @@ class Allocator:
     def is_jemalloc(self):
         return Path(self.path).name.startswith("libjemalloc.so")
 
+    @property
+    def shown_path(self):
+        """Ours as seen from the repository, so that results say nothing of where that lies."""
+        root = Path(__file__).resolve().parent.parent
+        path = Path(self.path)
+        return str(path.relative_to(root)) if path.is_relative_to(root) else self.path
+
     def version(self):
         if self.name == OURS:
             digest = hashlib.sha256(Path(self.path).read_bytes()).hexdigest()

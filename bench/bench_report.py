@@ -118,7 +118,7 @@ def report_text(run):
         f"{run.machine['memory_gib']:.1f} GiB"
     )
     parts.append(f"kernel: {run.machine['kernel']}, transparent huge pages: {run.machine['thp']}")
-    parts += [f"{one.name}: {one.path or 'libc'} ({one.version()})" for one in run.allocators]
+    parts += [f"{one.name}: {one.shown_path or 'libc'} ({one.version()})" for one in run.allocators]
     parts.append(
         "A ratio is ours / peer of the same round: below 1 is in our favour. "
         "+- is its 95 % interval."
@@ -150,7 +150,7 @@ def report_json(run):
             "allocators": [
                 {
                     "name": one.name,
-                    "path": one.path,
+                    "path": one.shown_path,
                     "version": one.version(),
                     "environment": one.environment,
                 }
