@@ -101,7 +101,10 @@ static void unmap(struct huge *entry)
         if (os_purge(entry->base, entry->map_bytes)) {
             entry->touched_bytes = 0;
         }
-        (void)!map_claim_owner(entry->base, entry);
+        if (!map_claim_owner(entry->base, entry)) {
+            /* A partial chunk took the unit meanwhile: the mapping is nobody's from now on. */
+            return;
+        }
         entry->freed_at_ns = os_time_coarse_ns();
         cache_append(entry);
         return;
