@@ -81,7 +81,6 @@ void *block_alloc(const struct block_request *request)
         cache = NULL;
     }
     void *block;
-    bool zeroed = false;
     if (usable <= CACHED_SIZE_MAX && request->alignment <= PAGE_BYTES) {
         block = small_alloc(cache, arena, class_of_code(size_code[usable / 8]));
         if (block != NULL && request->zero) {
@@ -89,10 +88,9 @@ void *block_alloc(const struct block_request *request)
         }
     } else {
         block = large_block(request, arena, usable);
-        zeroed = request->zero;
     }
     if (UNLIKELY(thread_mode() != 0) && block != NULL) {
-        guard_allocated(block, usable, request->zero || zeroed);
+        guard_allocated(block, usable, request->zero);
     }
     return block;
 }
@@ -178,7 +176,7 @@ static void *grow_huge(struct block_resize old, const struct block_request *requ
     if (old.code != CODE_HUGE || usable < old.old_bytes || request->arena != NULL) {
         return NULL;
     }
-    bool zero = request->zero || (thread_mode() & MODE_ZERO) != 0;
+    bool zero = guard_zeroes(request->zero);
     void *block = large_move(old.block, old.code, usable, request->alignment, zero);
     if (block != NULL) {
         if (UNLIKELY(thread_mode() != 0)) {
@@ -223,7 +221,7 @@ void *block_realloc(struct block_resize old, const struct block_request *request
     if (usable == 0) {
         return NULL;
     }
-    bool zero = request->zero || (thread_mode() & MODE_ZERO) != 0;
+    bool zero = guard_zeroes(request->zero);
     bool aligned = (uintptr_t)old.block % request->alignment == 0;
     bool outgrows_runs = old.code != CODE_HUGE && usable > old.old_bytes && usable >= GROWING_BYTES;
     bool stays = request->arena == NULL && aligned && !outgrows_runs;
@@ -302,6 +300,7 @@ static NOINLINE void free_any(void *block)
     struct cache_front *front = thread_front_now();
     unsigned code = block_code("free", block);
     if (code < CODE_RUN && front->mode == 0 && front->cache != NULL) {
+        /* As block_free() would, without asking again: a full bin comes here once a batch. */
         cache_free(front->cache, class_of_code(code), block);
     } else {
         block_free(block, code, false);

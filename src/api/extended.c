@@ -6,6 +6,7 @@
  * A cache field of 1 means no cache. Sizes of 0 are undefined by contract; here they count as 1.
  */
 #include "api/block.h"
+#include "api/guard.h"
 #include "api/malloc.h"
 
 #include "base/bits.h"
@@ -90,7 +91,7 @@ size_t API(xallocx)(void *block, size_t size, size_t extra, int flags)
 {
     unsigned code = block_code("xallocx", block);
     struct block_resize old = {block, code, block_size(block, code)};
-    bool zero = (flags & FLAG_ZERO) != 0 || (thread_mode() & MODE_ZERO) != 0;
+    bool zero = guard_zeroes((flags & FLAG_ZERO) != 0);
     if (size > CLASS_SIZE_MAX || (uintptr_t)block % alignment_of(flags) != 0) {
         return old.old_bytes;
     }

@@ -11,6 +11,12 @@
  * people who read dumps know them. */
 enum { JUNK_ALLOC_BYTE = 0xa5, JUNK_FREE_BYTE = 0x5a };
 
+/* Whether fresh bytes must read as zero: the caller asks for it, or the thread's mode does. */
+static inline bool guard_zeroes(bool asked)
+{
+    return asked || (thread_mode() & MODE_ZERO) != 0;
+}
+
 /* A block is about to be given out; zeroed: it must read as zero and does. */
 void guard_allocated(void *block, size_t usable_bytes, bool zeroed);
 

@@ -264,8 +264,8 @@ static void recent_drop_oldest(struct page_heap *heap, unsigned count)
     }
 }
 
-/* The same, and when there is no place: without the runs that are kept whole, then in a new chunk.
- */
+/* A place by choose_chunk(); when there is none, again without the runs that are kept whole, then
+ * in a new chunk. */
 static struct chunk *find_place(struct page_heap *heap, struct run_request request, unsigned *page)
 {
     struct chunk *chunk = choose_chunk(heap, request, page);
@@ -295,8 +295,10 @@ static bool recent_keep(struct page_heap *heap, struct run *run)
     return true;
 }
 
+/* A run's pages become active, or no longer are; a large block counts by its class too. */
 static void count_alloc(struct page_heap *heap, struct run *run, uint8_t large_index)
 {
+    heap->active_pages += run->page_count;
     run->large_index = large_index;
     if (large_index != LARGE_NONE) {
         ASSERT(large_index < LARGE_CLASSES);
@@ -307,6 +309,7 @@ static void count_alloc(struct page_heap *heap, struct run *run, uint8_t large_i
 
 static void count_free(struct page_heap *heap, const struct run *run)
 {
+    heap->active_pages -= run->page_count;
     if (run->large_index != LARGE_NONE) {
         heap->large[run->large_index].free_count++;
         heap->large_pages -= run->page_count;
@@ -335,7 +338,6 @@ struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *
     lock_acquire(&heap->lock);
     struct run *run = carve_run(heap, request, zeroed);
     if (LIKELY(run != NULL)) {
-        heap->active_pages += request.page_count;
         count_alloc(heap, run, request.large_index);
     }
     lock_release(&heap->lock);
@@ -353,7 +355,6 @@ static NOINLINE struct run *run_alloc_large_slow(struct page_heap *heap, unsigne
         run = carve_run(heap, request, &zeroed);
     }
     if (LIKELY(run != NULL)) {
-        heap->active_pages += page_count;
         count_alloc(heap, run, large_index);
     }
     lock_release(&heap->lock);
@@ -578,7 +579,6 @@ void run_free(struct run *run, unsigned touched)
 {
     struct page_heap *heap = run->chunk->heap;
     lock_acquire(&heap->lock);
-    heap->active_pages -= run->page_count;
     count_free(heap, run);
     if (!recent_keep(heap, run)) {
         release_run(heap, run, touched);
@@ -633,7 +633,6 @@ bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
     unsigned more = page_count - run->page_count;
     if (end + more <= CHUNK_PAGES && bits_next_one(chunk->used, end, CHUNK_PAGES) >= end + more) {
         use_pages(heap, chunk, end, more);
-        heap->active_pages += more;
         count_free(heap, run);
         run->page_count = (uint16_t)page_count;
         count_alloc(heap, run, large_index);
@@ -651,7 +650,6 @@ static void cut_run(struct run *run, unsigned page_count, uint8_t large_index, u
     struct page_heap *heap = chunk->heap;
     lock_acquire(&heap->lock);
     unsigned less = run->page_count - page_count;
-    heap->active_pages -= less;
     count_free(heap, run);
     run->page_count = (uint16_t)page_count;
     count_alloc(heap, run, large_index);
