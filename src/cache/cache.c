@@ -21,6 +21,10 @@ enum {
     FLUSH_MAX = 128,
     BIN_SLOTS_MAX = 1023,
     START_SLOTS = 7,
+    /* Of the block of slots, kept for the first piece of each bin: without one a bin has no room
+     * for a single block. */
+    FIRST_PIECE_BYTES = (START_SLOTS + 1) * 8,
+    RESERVE_BYTES = CACHE_BINS * FIRST_PIECE_BYTES,
     EVENTS_PER_COLLECTION = 256,
     CONTENDED_MAX = 16,
 };
@@ -30,6 +34,8 @@ static_assert(sizeof(struct cache_bin) == CODE_SCALE * 8,
 static_assert(offsetof(struct cache_front, bin) == 0, "from the start of the front");
 static_assert(offsetof(struct cache, front) == 0, "a cache is its own front");
 static_assert(BIN_SLOTS_MAX * sizeof(void *) < 65536, "16 bits tell the slots of a bin apart");
+static_assert(FIRST_PIECE_BYTES == (START_SLOTS + 1) * sizeof(void *), "a pointer has 8 bytes");
+static_assert(sizeof(struct cache) + RESERVE_BYTES < CACHE_BLOCK_BYTES / 2, "most is for growth");
 static_assert(sizeof(struct cache) < 4096, "a fresh thread needs one page and its first slots");
 
 struct cache *cache_init(void *block, struct arena *arena)
@@ -84,8 +90,8 @@ static unsigned capacity_limit(unsigned bin)
     return limit < BIN_SLOTS_MAX ? limit : BIN_SLOTS_MAX;
 }
 
-/* 2^lg slots, reused or fresh; NULL when the block is used up. */
-static void **take_piece(struct cache *cache, unsigned lg)
+/* 2^lg slots, reused or fresh; NULL when the block is used up but for `reserve` bytes. */
+static void **take_piece(struct cache *cache, unsigned lg, size_t reserve)
 {
     void **piece = cache->piece[lg];
     if (piece != NULL) {
@@ -93,7 +99,7 @@ static void **take_piece(struct cache *cache, unsigned lg)
         return piece;
     }
     size_t bytes = sizeof(void *) << lg;
-    if ((size_t)(cache->slots_end - cache->slots_next) < bytes) {
+    if ((size_t)(cache->slots_end - cache->slots_next) < bytes + reserve) {
         return NULL;
     }
     piece = (void **)cache->slots_next;
@@ -111,7 +117,7 @@ static void drop_piece(struct cache *cache, void **piece, unsigned lg)
 static bool set_slots(struct cache *cache, struct cache_bin *bin, unsigned lg)
 {
     ASSERT(lg < SLOT_PIECES);
-    void **piece = take_piece(cache, lg);
+    void **piece = take_piece(cache, lg, bin->capacity == 0 ? 0 : RESERVE_BYTES);
     if (piece == NULL) {
         return false;
     }
@@ -137,7 +143,9 @@ static NOINLINE bool grow_slow(struct cache *cache, unsigned bin_index)
     if (bin->capacity == 0) {
         unsigned limit = capacity_limit(bin_index);
         unsigned start = limit < START_SLOTS ? limit : START_SLOTS;
-        return set_slots(cache, bin, bits_highest(start + 1));
+        bool first = set_slots(cache, bin, bits_highest(start + 1));
+        CHECK(first);
+        return first;
     }
     unsigned wanted = bin->capacity * 2u + 1;
     if (wanted <= capacity_limit(bin_index) && set_slots(cache, bin, bits_highest(wanted + 1))) {
@@ -210,9 +218,7 @@ static bool fill(struct cache *cache, unsigned bin_index)
     uint8_t class_index = (uint8_t)(bin_index - 1);
     ASSERT(bin_count(bin) == 0);
     (void)grow(cache, bin_index);
-    if (bin->capacity == 0) {
-        return false;
-    }
+    ASSERT(bin->capacity > 0);
     unsigned filled = 0;
     if (class_index < SMALL_CLASSES) {
         unsigned half = (bin->capacity + 1u) / 2;
@@ -294,7 +300,7 @@ void cache_free(struct cache *cache, uint8_t class_index, void *block)
     if (bin_count(bin) == bin->capacity) {
         note_event(cache);
         if (bin_count(bin) == bin->capacity && !grow(cache, bin_index)) {
-            CHECK(bin->capacity > 0);
+            ASSERT(bin->capacity > 0);
             unsigned half = (bin->capacity + 1u) / 2;
             flush_oldest(cache, bin_index, half < FLUSH_MAX ? half : FLUSH_MAX);
         }

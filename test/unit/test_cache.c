@@ -110,6 +110,50 @@ static void a_bin_grows_to_its_share_and_then_flushes_the_oldest(void **state)
     }
 }
 
+/* One more doubling of a bin's slots, by allocations alone; the blocks are chained. */
+static void grow_once(struct cache *cache, uint8_t class_index, void **chain)
+{
+    const struct cache_bin *bin = &cache->front.bin[class_index + 1];
+    unsigned before = bin->capacity;
+    do {
+        void **block = take(cache, class_index);
+        *block = *chain;
+        *chain = block;
+    } while (bin->capacity == before && ((cache->at_limit >> (class_index + 1)) & 1) == 0);
+}
+
+/* Bins that grow in step leave many outgrown pieces, so the block of slots may run out while some
+ * bins have none yet: each order of growth must leave them their first. */
+static void a_bin_first_used_late_finds_slots(void **state)
+{
+    (void)state;
+    uint64_t seed = seed_of_test("a_bin_first_used_late_finds_slots");
+    struct arena *arena = fresh_arena();
+    struct cache *cache = new_cache(arena);
+    for (unsigned round = 0; round < 3000; round++) {
+        memset(cache, 0, CACHE_BLOCK_BYTES);
+        cache = cache_init(cache, arena);
+        void *chain[SMALL_CLASSES] = {NULL};
+        unsigned early = 1 + random_below(&seed, SMALL_CLASSES);
+        unsigned steps = (4 + random_below(&seed, 8)) * early;
+        for (unsigned i = 0; i < steps; i++) {
+            uint8_t class_index = (uint8_t)random_below(&seed, early);
+            grow_once(cache, class_index, &chain[class_index]);
+        }
+        for (uint8_t i = 0; i < CACHED_CLASSES; i++) {
+            cache_free(cache, i, take(cache, i));
+        }
+        for (uint8_t i = 0; i < early; i++) {
+            while (chain[i] != NULL) {
+                void *block = chain[i];
+                chain[i] = *(void **)block;
+                cache_free(cache, i, block);
+            }
+        }
+        check_all_is_back(cache, arena);
+    }
+}
+
 struct model {
     void *block[2000];
     uint8_t class_index[2000];
@@ -324,6 +368,7 @@ int main(void)
         cmocka_unit_test(a_new_cache_is_empty_and_open_to_the_fast_paths),
         cmocka_unit_test(the_block_freed_last_comes_first),
         cmocka_unit_test(a_bin_grows_to_its_share_and_then_flushes_the_oldest),
+        cmocka_unit_test(a_bin_first_used_late_finds_slots),
         cmocka_unit_test(counters_follow_a_model_of_random_operations),
         cmocka_unit_test(requests_stay_exact_when_the_countdown_ends),
         cmocka_unit_test(idle_bins_give_their_blocks_back),
