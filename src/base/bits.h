@@ -118,6 +118,24 @@ static inline unsigned bits_count_range(const uint64_t *words, unsigned first, u
     return total;
 }
 
+/* Moves the ones among `count` bits from `first` up to the same places of other words. Result: how
+ * many. */
+static inline unsigned bits_move_range(uint64_t *to, uint64_t *from, unsigned first, unsigned count)
+{
+    unsigned total = 0;
+    while (count > 0) {
+        unsigned offset = first % WORD_BITS;
+        unsigned here = count < WORD_BITS - offset ? count : WORD_BITS - offset;
+        uint64_t moved = from[first / WORD_BITS] & bits_mask(offset, here);
+        to[first / WORD_BITS] |= moved;
+        from[first / WORD_BITS] ^= moved;
+        total += bits_count(moved);
+        first += here;
+        count -= here;
+    }
+    return total;
+}
+
 /* The first index >= from whose bit is one, or `limit`; limit is a multiple of 64. */
 static inline unsigned bits_next_one(const uint64_t *words, unsigned from, unsigned limit)
 {

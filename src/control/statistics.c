@@ -82,7 +82,7 @@ static struct statistics sum(void)
     total.mapped += huge.mapped_bytes;
     total.retained = pool.spare_bytes;
     total.metadata = meta_touched_bytes() + pool.mapped_bytes / PAGE_BYTES;
-    total.resident = total.active + dirty_bytes + huge.cached_bytes + total.metadata;
+    total.resident = total.active + dirty_bytes + huge.touched_bytes + total.metadata;
     return total;
 }
 

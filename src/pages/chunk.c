@@ -42,6 +42,8 @@ static void chunk_reset(struct chunk *chunk, unsigned first, unsigned count)
     bits_set_range(chunk->used, 0, CHUNK_PAGES);
     bits_clear_range(chunk->used, first, count);
     memset(chunk->dirty, 0, sizeof chunk->dirty);
+    memset(chunk->purged, 0, sizeof chunk->purged);
+    chunk->purged_pages = 0;
     chunk->free_pages = (uint16_t)count;
     chunk->valid_pages = (uint16_t)count;
     chunk->longest_free = (uint16_t)count;
@@ -159,9 +161,10 @@ static struct chunk *take_spare(unsigned page_count)
     return NULL;
 }
 
-static struct chunk *take_locked(unsigned page_count)
+static struct chunk *take_locked(unsigned page_count, bool *first_use)
 {
     struct chunk *chunk = take_spare(page_count);
+    *first_use = chunk == NULL;
     if (chunk != NULL) {
         return chunk;
     }
@@ -178,10 +181,10 @@ static struct chunk *take_locked(unsigned page_count)
     return chunk;
 }
 
-struct chunk *chunk_take(struct page_heap *heap, unsigned page_count)
+struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *first_use)
 {
     lock_acquire(&pool.lock);
-    struct chunk *chunk = take_locked(page_count);
+    struct chunk *chunk = take_locked(page_count, first_use);
     lock_release(&pool.lock);
     if (chunk != NULL) {
         ASSERT_SLOW(chunk_is_valid(chunk));
@@ -265,6 +268,24 @@ unsigned chunk_unuse(struct chunk *chunk, unsigned page, unsigned page_count, un
     return end - start;
 }
 
+unsigned chunk_note_purged(struct chunk *chunk, unsigned page, unsigned page_count)
+{
+    unsigned purged = bits_move_range(chunk->purged, chunk->dirty, page, page_count);
+    chunk->purged_pages = (uint16_t)(chunk->purged_pages + purged);
+    return purged;
+}
+
+unsigned chunk_note_reused(struct chunk *chunk, unsigned page, unsigned page_count)
+{
+    if (chunk->purged_pages == 0) {
+        return 0;
+    }
+    unsigned reused = bits_count_range(chunk->purged, page, page_count);
+    bits_clear_range(chunk->purged, page, page_count);
+    chunk->purged_pages = (uint16_t)(chunk->purged_pages - reused);
+    return reused;
+}
+
 struct run *chunk_run_new(struct chunk *chunk, unsigned page, unsigned page_count, bool every_page)
 {
     unsigned slot;
@@ -301,8 +322,10 @@ bool chunk_is_valid(const struct chunk *chunk)
 {
     unsigned unused = 0;
     unsigned dirty = 0;
+    unsigned purged = 0;
     for (unsigned i = 0; i < CHUNK_WORDS; i++) {
         unused += bits_count(~chunk->used[i]);
+        purged += bits_count(chunk->purged[i]);
         dirty += bits_count(chunk->dirty[i] & ~chunk->used[i]);
     }
     unsigned lowest = bits_next_zero(chunk->used, 0, CHUNK_PAGES);
@@ -314,6 +337,7 @@ bool chunk_is_valid(const struct chunk *chunk)
         at = bits_next_zero(chunk->used, end, CHUNK_PAGES);
     }
     return unused == chunk->free_pages && dirty == chunk->dirty_pages &&
+           purged == chunk->purged_pages &&
            (lowest == CHUNK_PAGES || lowest >= chunk->first_free) &&
            map_owner(chunk->base) == chunk;
 }

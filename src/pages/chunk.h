@@ -64,8 +64,10 @@ struct chunk {
     char *base;
     uint64_t used[CHUNK_WORDS];
     uint64_t dirty[CHUNK_WORDS];
+    uint64_t purged[CHUNK_WORDS]; /* clean because they were purged, and not used since */
     uint16_t free_pages;
     uint16_t dirty_pages;
+    uint16_t purged_pages;
     uint16_t valid_pages; /* 512 unless partial */
     uint16_t longest_free;
     uint16_t first_free;
@@ -80,8 +82,9 @@ struct chunk {
 void chunk_pool_start(void);
 
 /* A chunk without runs or dirty pages, for heap, with at least page_count adjacent pages: spare, or
- * freshly mapped, perhaps a partial one. NULL when memory is refused. */
-MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count);
+ * freshly mapped, perhaps a partial one. NULL when memory is refused. *first_use is set when the
+ * process has never had so many chunks before. */
+MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *first_use);
 
 /* Puts a chunk without runs or dirty pages among the spare ones. */
 void chunk_give_back(struct chunk *chunk);
@@ -94,6 +97,11 @@ unsigned chunk_find(struct chunk *chunk, unsigned page_count, unsigned alignment
  * on, become dirty. Length of the unused stretch that results. */
 void chunk_use(struct chunk *chunk, unsigned page, unsigned page_count);
 unsigned chunk_unuse(struct chunk *chunk, unsigned page, unsigned page_count, unsigned touched);
+
+/* Unused pages were purged: the dirty ones are clean now. Result: how many were dirty. */
+unsigned chunk_note_purged(struct chunk *chunk, unsigned page, unsigned page_count);
+/* Pages come into use. Result: how many of them had been purged since they were used last. */
+unsigned chunk_note_reused(struct chunk *chunk, unsigned page, unsigned page_count);
 
 /* A descriptor for a run of the pages, which are used; every_page: run_of leads from each page to
  * it, else from the first only. */

@@ -15,6 +15,7 @@ enum {
     GROWTH_DIVISOR = 8,         /* address space beyond what growth needs */
     BOOST_BYTES_MAX = 32 << 20, /* larger mappings cost more to keep than to make */
     TRIM_BYTES = 64 * 1024,     /* a shorter tail is not worth a call */
+    SLACK_BYTES = 512 * 1024,   /* that kept mappings may add to the peak */
 };
 
 /* More than any address space has: nothing below can overflow. */
@@ -28,6 +29,7 @@ static struct {
     struct huge *newest;
     struct huge *free_descriptors;
     size_t cached_count;
+    size_t peak_live_bytes;
     size_t boost_bytes;    /* the bound, raised while what is unmapped is wanted back soon */
     size_t unmapped_bytes; /* the last mapping that the bound refused */
     uint64_t unmapped_at_ns;
@@ -45,6 +47,7 @@ static void cache_remove(struct huge *entry)
     *(entry->next != NULL ? &entry->next->previous : &huge.newest) = entry->previous;
     huge.cached_count--;
     huge.statistics.cached_bytes -= entry->map_bytes;
+    huge.statistics.touched_bytes -= entry->touched_bytes;
 }
 
 static void cache_append(struct huge *entry)
@@ -55,6 +58,7 @@ static void cache_append(struct huge *entry)
     huge.newest = entry;
     huge.cached_count++;
     huge.statistics.cached_bytes += entry->map_bytes;
+    huge.statistics.touched_bytes += entry->touched_bytes;
 }
 
 /* The smallest kept mapping that fits, out of the cache; or NULL. Without too much waste, unless
@@ -111,6 +115,35 @@ static void unmap(struct huge *entry)
     }
     huge.statistics.mapped_bytes -= entry->map_bytes;
     drop_descriptor(entry);
+}
+
+/* Lock held. Kept mappings that cannot be unmapped come to the end of the list: callers count their
+ * tries. */
+static void unmap_oldest(void)
+{
+    struct huge *entry = huge.oldest;
+    cache_remove(entry);
+    unmap(entry);
+}
+
+/* What kept mappings may hold: with the live blocks no more than these alone held at their peak, so
+ * that keeping costs next to nothing there. Lock held. */
+static size_t room_below_peak(void)
+{
+    return huge.peak_live_bytes + SLACK_BYTES - huge.statistics.live_bytes;
+}
+
+/* Lock held. */
+static void add_live_bytes(size_t bytes)
+{
+    huge.statistics.live_bytes += bytes;
+    if (huge.statistics.live_bytes > huge.peak_live_bytes) {
+        huge.peak_live_bytes = huge.statistics.live_bytes;
+    }
+    for (size_t tries = huge_policy.cache_ms < 0 ? 0 : huge.cached_count;
+         tries > 0 && huge.statistics.touched_bytes > room_below_peak(); tries--) {
+        unmap_oldest();
+    }
 }
 
 /* Maps map_bytes for an entry and makes it the owner of the first unit. NULL when refused. */
@@ -185,7 +218,7 @@ static struct huge *alloc_block(void *arena, size_t size_bytes, size_t alignment
         entry->size_bytes = size_bytes;
         entry->arena = arena;
         map_set_code(entry->base, CODE_HUGE);
-        huge.statistics.live_bytes += size_bytes;
+        add_live_bytes(size_bytes);
         huge.statistics.live_count++;
         huge.statistics.alloc_count++;
     }
@@ -211,27 +244,31 @@ static void decay_locked(uint64_t now_ns)
     for (size_t tries = huge.cached_count;
          tries > 0 && huge_policy.cache_ms >= 0 && now_ns >= huge.oldest->freed_at_ns + age_ns;
          tries--) {
-        struct huge *entry = huge.oldest;
-        cache_remove(entry);
-        unmap(entry);
+        unmap_oldest();
     }
 }
 
-/* Makes room for one more entry of map_bytes; false when it is too large to be kept. Lock held. */
-static bool make_room(size_t map_bytes)
+static bool is_full_for(size_t map_bytes, size_t touched_bytes, size_t bound)
+{
+    return huge.cached_count >= CACHE_COUNT_MAX ||
+           huge.statistics.cached_bytes + map_bytes > bound ||
+           huge.statistics.touched_bytes + touched_bytes > room_below_peak();
+}
+
+/* Makes room for one more entry; false when it is too large to be kept. Its bytes no longer count
+ * as live. Lock held. */
+static bool make_room(const struct huge *entry)
 {
     size_t bound =
         huge.boost_bytes > huge_policy.cache_bytes ? huge.boost_bytes : huge_policy.cache_bytes;
-    if (huge_policy.cache_ms == 0 || map_bytes > bound) {
+    size_t map_bytes = entry->map_bytes;
+    if (huge_policy.cache_ms == 0 || map_bytes > bound ||
+        entry->touched_bytes > room_below_peak()) {
         return false;
     }
     for (size_t tries = huge.cached_count;
-         tries > 0 &&
-         (huge.cached_count >= CACHE_COUNT_MAX || huge.statistics.cached_bytes + map_bytes > bound);
-         tries--) {
-        struct huge *entry = huge.oldest;
-        cache_remove(entry);
-        unmap(entry);
+         tries > 0 && is_full_for(map_bytes, entry->touched_bytes, bound); tries--) {
+        unmap_oldest();
     }
     return true;
 }
@@ -252,7 +289,7 @@ void huge_free(struct huge *entry)
     entry->arena = NULL;
     note_touched(entry);
     map_set_code(entry->base, 0);
-    if (make_room(entry->map_bytes)) {
+    if (make_room(entry)) {
         entry->freed_at_ns = os_time_coarse_ns();
         cache_append(entry);
         decay_locked(entry->freed_at_ns);
@@ -269,7 +306,7 @@ static void account_size(struct huge *entry, size_t size_bytes)
     if (size_bytes < entry->size_bytes) {
         note_touched(entry);
     }
-    huge.statistics.live_bytes += size_bytes - entry->size_bytes;
+    add_live_bytes(size_bytes - entry->size_bytes);
     entry->size_bytes = size_bytes;
 }
 
@@ -381,9 +418,18 @@ void huge_purge(void)
 {
     lock_acquire(&huge.lock);
     for (size_t tries = huge.cached_count; tries > 0; tries--) {
-        struct huge *entry = huge.oldest;
-        cache_remove(entry);
-        unmap(entry);
+        unmap_oldest();
+    }
+    lock_release(&huge.lock);
+}
+
+void huge_yield(size_t bytes)
+{
+    lock_acquire(&huge.lock);
+    size_t before = huge.statistics.touched_bytes;
+    for (size_t tries = huge_policy.cache_ms < 0 ? 0 : huge.cached_count;
+         tries > 0 && before - huge.statistics.touched_bytes < bytes; tries--) {
+        unmap_oldest();
     }
     lock_release(&huge.lock);
 }

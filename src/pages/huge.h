@@ -61,11 +61,15 @@ MUST_USE bool huge_grow(struct huge *huge, size_t size_bytes, size_t alignment);
 /* Unmaps kept mappings: those older than the policy allows at this time, or all. */
 void huge_decay(uint64_t now_ns);
 void huge_purge(void);
+/* Unmaps the oldest kept mappings until they held at least so many bytes: for a page heap that
+ * grows. */
+void huge_yield(size_t bytes);
 
 struct huge_statistics {
     size_t live_bytes;
     size_t live_count;
-    size_t cached_bytes;
+    size_t cached_bytes;  /* kept mappings */
+    size_t touched_bytes; /* of them, what may hold memory */
     size_t mapped_bytes;
     uint64_t alloc_count;
     uint64_t free_count;

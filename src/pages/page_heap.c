@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/huge.h"
 
 enum {
     /* The clock is read once in so many freed runs: reading it costs about 40 instructions. */
@@ -16,6 +17,12 @@ enum {
     PURGE_RANGES = 16,
     /* Chunks of a list whose stretches may be too short that are looked at before the next list. */
     NEAR_MISSES_MAX = 4,
+    /* What unused pages may add to the peak of the active ones: so many, or this part of it. */
+    SLACK_PAGES = 128,
+    SLACK_DIVISOR = 32,
+    /* A growing heap purges a little more than it must, so that the next run needs no purge. */
+    GROWTH_PURGE_PAGES = 64,
+    GROWTH_WINDOW_PAGES = 1024,
 };
 
 struct page_policy page_policy = {
@@ -29,6 +36,7 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
     *heap = (struct page_heap){.arena = arena};
     lock_init(&heap->lock, LOCK_PAGES);
     decay_init(&heap->decay, decay_ms);
+    heap->growth.slack_pages = SLACK_PAGES;
 }
 
 /* Four lists a doubling; lists 0..6 hold one length each. 1 <= pages <= 512. */
@@ -137,8 +145,12 @@ static void choose_page_size(struct chunk *chunk)
 static struct chunk *add_chunk(struct page_heap *heap, struct run_request request)
 {
     unsigned least = request.page_count + request.alignment - 1;
-    struct chunk *chunk = chunk_take(heap, least < CHUNK_PAGES ? least : CHUNK_PAGES);
+    bool first_use;
+    struct chunk *chunk = chunk_take(heap, least < CHUNK_PAGES ? least : CHUNK_PAGES, &first_use);
     if (chunk != NULL) {
+        if (first_use) {
+            huge_yield(CHUNK_BYTES);
+        }
         choose_page_size(chunk);
         heap->chunk_count++;
         heap->chunk_pages += chunk->valid_pages;
@@ -316,70 +328,6 @@ static void count_free(struct page_heap *heap, const struct run *run)
     }
 }
 
-/* Finds pages and makes a run of them. Lock held. */
-static struct run *carve_run(struct page_heap *heap, struct run_request request, bool *zeroed)
-{
-    unsigned page = 0;
-    struct chunk *chunk = find_place(heap, request, &page);
-    if (chunk == NULL) {
-        return NULL;
-    }
-    unsigned dirty = bits_count_range(chunk->dirty, page, request.page_count);
-    *zeroed = dirty == 0;
-    heap->regret_pages += request.page_count - dirty;
-    use_pages(heap, chunk, page, request.page_count);
-    return chunk_run_new(chunk, page, request.page_count, request.every_page);
-}
-
-struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed)
-{
-    ASSERT(request.page_count >= 1 && request.page_count <= CHUNK_PAGES);
-    ASSERT(bits_is_power_of_two(request.alignment));
-    lock_acquire(&heap->lock);
-    struct run *run = carve_run(heap, request, zeroed);
-    if (LIKELY(run != NULL)) {
-        count_alloc(heap, run, request.large_index);
-    }
-    lock_release(&heap->lock);
-    return run;
-}
-
-/* The newest of the runs that are kept whole does not fit: another of them, or a new one. */
-static NOINLINE struct run *run_alloc_large_slow(struct page_heap *heap, unsigned page_count,
-                                                 uint8_t large_index)
-{
-    struct run *run = recent_take(heap, page_count);
-    if (run == NULL) {
-        struct run_request request = {page_count, 1, false, large_index};
-        bool zeroed;
-        run = carve_run(heap, request, &zeroed);
-    }
-    if (LIKELY(run != NULL)) {
-        count_alloc(heap, run, large_index);
-    }
-    lock_release(&heap->lock);
-    return run;
-}
-
-struct run *run_alloc_large(struct page_heap *heap, unsigned page_count, uint8_t large_index)
-{
-    ASSERT(page_count >= 1 && page_count <= RUN_PAGES_MAX);
-    ASSERT(large_index < LARGE_CLASSES);
-    lock_acquire(&heap->lock);
-    unsigned count = heap->recent_count;
-    if (count == 0 || heap->recent[count - 1]->page_count != page_count) {
-        return run_alloc_large_slow(heap, page_count, large_index);
-    }
-    struct run *run = heap->recent[count - 1];
-    heap->recent_count = count - 1;
-    heap->recent_pages -= page_count;
-    heap->active_pages += page_count;
-    heap->large_pages += page_count;
-    heap->large[large_index].alloc_count++;
-    lock_release(&heap->lock);
-    return run;
-}
-
 /* Pages that hold memory which nobody uses. */
 static size_t unused_pages(const struct page_heap *heap)
 {
@@ -391,11 +339,22 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* What unused pages may hold: with the active ones hardly more than these alone held at their peak,
+ * so that keeping them costs next to nothing there. */
+static size_t room_below_peak(const struct page_heap *heap)
+{
+    size_t slack = larger(heap->growth.slack_pages, heap->peak_active_pages / SLACK_DIVISOR);
+    size_t bound = heap->peak_active_pages + slack;
+    return bound > heap->active_pages ? bound - heap->active_pages : 0;
+}
+
 static size_t dirty_cap_pages(const struct page_heap *heap)
 {
     size_t least = page_policy.dirty_cap_bytes / PAGE_BYTES;
     size_t share = heap->active_pages / page_policy.dirty_cap_divisor;
-    return larger(larger(least, share), heap->boost_pages);
+    size_t cap = larger(larger(least, share), heap->boost_pages);
+    size_t room = room_below_peak(heap);
+    return cap < room ? cap : room;
 }
 
 struct purge_range {
@@ -461,8 +420,7 @@ static size_t purge_chunk(struct page_heap *heap, struct chunk *chunk)
         bool last_pass = from >= CHUNK_PAGES;
         for (unsigned i = 0; i < count; i++) {
             if (done[i]) {
-                purged += bits_count_range(chunk->dirty, ranges[i].page, ranges[i].page_count);
-                bits_clear_range(chunk->dirty, ranges[i].page, ranges[i].page_count);
+                purged += chunk_note_purged(chunk, ranges[i].page, ranges[i].page_count);
             }
             bool gone = chunk->free_pages + ranges[i].page_count == chunk->valid_pages;
             unuse_pages(heap, chunk, ranges[i].page, ranges[i].page_count, 0);
@@ -575,6 +533,100 @@ static void purge_when_due(struct page_heap *heap)
     }
 }
 
+/* Clean pages came into use: at a new peak, unused ones make room for them; but when most of what
+ * this has purged was wanted back, twice as many may stay from now on. Lock held. */
+static NOINLINE void make_room_for_growth(struct page_heap *heap)
+{
+    struct growth *growth = &heap->growth;
+    if (growth->purged_pages >= GROWTH_WINDOW_PAGES) {
+        bool regretted = growth->reused_pages > growth->purged_pages / 2;
+        growth->slack_pages *= regretted ? 2 : 1;
+        growth->purged_pages = 0;
+        growth->reused_pages = 0;
+    }
+    size_t room = room_below_peak(heap);
+    size_t unused = unused_pages(heap);
+    if (unused > room) {
+        purge_locked(heap, room > GROWTH_PURGE_PAGES ? room - GROWTH_PURGE_PAGES : 0);
+        growth->purged_pages += unused - unused_pages(heap);
+    }
+}
+
+/* Clean pages came into use, some of which were purged before. Lock held. */
+static void note_growth(struct page_heap *heap, unsigned reused_pages)
+{
+    heap->regret_pages += reused_pages;
+    heap->growth.reused_pages += reused_pages;
+    heap->peak_active_pages = larger(heap->peak_active_pages, heap->active_pages);
+    if (UNLIKELY(unused_pages(heap) > room_below_peak(heap)) && heap->decay.decay_ms > 0) {
+        make_room_for_growth(heap);
+    }
+}
+
+/* Finds pages and makes a run of them. Lock held; let go while pages are purged. */
+static struct run *carve_run(struct page_heap *heap, struct run_request request, bool *zeroed)
+{
+    unsigned page = 0;
+    struct chunk *chunk = find_place(heap, request, &page);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    unsigned dirty = bits_count_range(chunk->dirty, page, request.page_count);
+    *zeroed = dirty == 0;
+    use_pages(heap, chunk, page, request.page_count);
+    struct run *run = chunk_run_new(chunk, page, request.page_count, request.every_page);
+    count_alloc(heap, run, request.large_index);
+    if (dirty < request.page_count) {
+        note_growth(heap, chunk_note_reused(chunk, page, request.page_count));
+    }
+    return run;
+}
+
+struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed)
+{
+    ASSERT(request.page_count >= 1 && request.page_count <= CHUNK_PAGES);
+    ASSERT(bits_is_power_of_two(request.alignment));
+    lock_acquire(&heap->lock);
+    struct run *run = carve_run(heap, request, zeroed);
+    lock_release(&heap->lock);
+    return run;
+}
+
+/* The newest of the runs that are kept whole does not fit: another of them, or a new one. */
+static NOINLINE struct run *run_alloc_large_slow(struct page_heap *heap, unsigned page_count,
+                                                 uint8_t large_index)
+{
+    struct run *run = recent_take(heap, page_count);
+    if (run != NULL) {
+        count_alloc(heap, run, large_index);
+    } else {
+        struct run_request request = {page_count, 1, false, large_index};
+        bool zeroed;
+        run = carve_run(heap, request, &zeroed);
+    }
+    lock_release(&heap->lock);
+    return run;
+}
+
+struct run *run_alloc_large(struct page_heap *heap, unsigned page_count, uint8_t large_index)
+{
+    ASSERT(page_count >= 1 && page_count <= RUN_PAGES_MAX);
+    ASSERT(large_index < LARGE_CLASSES);
+    lock_acquire(&heap->lock);
+    unsigned count = heap->recent_count;
+    if (count == 0 || heap->recent[count - 1]->page_count != page_count) {
+        return run_alloc_large_slow(heap, page_count, large_index);
+    }
+    struct run *run = heap->recent[count - 1];
+    heap->recent_count = count - 1;
+    heap->recent_pages -= page_count;
+    heap->active_pages += page_count;
+    heap->large_pages += page_count;
+    heap->large[large_index].alloc_count++;
+    lock_release(&heap->lock);
+    return run;
+}
+
 void run_free(struct run *run, unsigned touched)
 {
     struct page_heap *heap = run->chunk->heap;
@@ -633,6 +685,7 @@ bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
     unsigned more = page_count - run->page_count;
     if (end + more <= CHUNK_PAGES && bits_next_one(chunk->used, end, CHUNK_PAGES) >= end + more) {
         use_pages(heap, chunk, end, more);
+        heap->regret_pages += chunk_note_reused(chunk, end, more);
         count_free(heap, run);
         run->page_count = (uint16_t)page_count;
         count_alloc(heap, run, large_index);

@@ -4,9 +4,11 @@
  * chunk whose longest stretch is the smallest that fits, and in it the lowest place: full chunks
  * fill up and sparse ones empty. The search is a bit scan over the lists and one over 512 bits.
  *
- * Unused dirty pages are kept for reuse within two bounds: the decay curve (decay.h), looked at
- * when runs are freed, and a cap in bytes, so that a program that falls idle gives memory back
- * without calling the allocator again. An empty clean chunk goes to the process's pool.
+ * Unused dirty pages are kept for reuse within three bounds: the decay curve (decay.h), looked at
+ * when runs are freed; a cap in bytes, so that a program that falls idle gives memory back without
+ * calling the allocator again; and the peak of the active pages plus a little, so that a program's
+ * peak is that of what it uses. Each purge that proves wrong, since its pages are wanted back soon,
+ * raises the bound that asked for it. An empty clean chunk goes to the process's pool.
  *
  * Invariants: active_pages + recent_pages + dirty + clean pages = pages of the heap's chunks; a
  * chunk with dirty pages is in the dirty list unless it is being purged; nonempty has bit b set iff
@@ -37,6 +39,14 @@ struct run_counter {
     uint64_t free_count;
 };
 
+/* What is purged for the sake of the peak, and how much of it is wanted back. */
+struct growth {
+    size_t
+        slack_pages; /* what unused pages may add to the peak; doubles while purges prove wrong */
+    size_t purged_pages; /* since the last judgement */
+    size_t reused_pages; /* pages that had been purged, for whatever reason, and came into use */
+};
+
 struct page_heap {
     struct lock lock;
     void *arena;       /* immutable: the arena above, opaque here */
@@ -47,6 +57,8 @@ struct page_heap {
     size_t chunk_count;
     size_t chunk_pages; /* pages of all chunks of this heap */
     size_t active_pages;
+    size_t peak_active_pages; /* the most that active_pages was after a run had been cut */
+    struct growth growth;
     size_t large_pages; /* of them in large blocks */
     size_t dirty_pages;
     struct run *recent[RECENT_RUNS]; /* oldest first; their pages are used, and dirty */
@@ -56,7 +68,7 @@ struct page_heap {
     uint32_t ticks;          /* runs that may be freed before the clock is read */
     size_t boost_pages;      /* the cap, raised while what is purged is wanted back soon */
     size_t cap_purged_pages; /* what the cap's last purge took */
-    size_t regret_pages;     /* clean pages that were wanted since */
+    size_t regret_pages;     /* purged pages that were wanted since */
     uint64_t cap_purged_at_ns;
     size_t purge_from_pages;   /* more unused pages than this are looked at */
     uint64_t purge_count;      /* sweeps */

@@ -174,6 +174,35 @@ static void counts_of_ranges_agree_with_a_loop_over_bits(void **state)
     }
 }
 
+static void moved_bits_leave_one_map_and_join_the_other(void **state)
+{
+    (void)state;
+    uint64_t random = unit_seed(3);
+    struct guarded_map from_before;
+    struct guarded_map to_before;
+    fill_at_random(&from_before, &random, 50);
+    fill_at_random(&to_before, &random, 50);
+    for (unsigned first = 0; first < MAP_BITS; first++) {
+        for (unsigned count = 0; first + count <= MAP_BITS; count++) {
+            struct guarded_map from = from_before;
+            struct guarded_map to = to_before;
+            unsigned moved = bits_move_range(to.words, from.words, first, count);
+            assert_int_equal(moved, bits_count_range(from_before.words, first, count));
+            expect_guards(&from);
+            expect_guards(&to);
+            unsigned wrong = 0;
+            for (unsigned bit = 0; bit < MAP_BITS; bit++) {
+                bool inside = bit >= first && bit < first + count;
+                bool was = bits_get(from_before.words, bit);
+                wrong += bits_get(from.words, bit) != (was && !inside);
+                wrong +=
+                    bits_get(to.words, bit) != (bits_get(to_before.words, bit) || (was && inside));
+            }
+            EXPECT(wrong == 0, "first %u, count %u", first, count);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +213,7 @@ int main(void)
         cmocka_unit_test(setting_and_clearing_a_range_changes_that_range_only),
         cmocka_unit_test(searches_agree_with_a_loop_over_bits),
         cmocka_unit_test(counts_of_ranges_agree_with_a_loop_over_bits),
+        cmocka_unit_test(moved_bits_leave_one_map_and_join_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,9 +29,11 @@ static int start(void **state)
     return 0;
 }
 
+static bool first_use;
+
 static struct chunk *must_take(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1);
+    struct chunk *chunk = chunk_take(&heap, 1, &first_use);
     assert_non_null(chunk);
     assert_true(chunk_is_valid(chunk));
     return chunk;
@@ -63,6 +65,24 @@ static void a_fresh_chunk_is_free_clean_aligned_and_known(void **state)
     give_back(chunk);
 }
 
+static void a_chunk_beyond_all_that_were_ever_taken_says_so(void **state)
+{
+    (void)state;
+    struct chunk *chunks[200];
+    unsigned count = 0;
+    do {
+        assert_true(count < 200);
+        size_t spare_bytes = chunk_pool_statistics().spare_bytes;
+        chunks[count++] = must_take();
+        assert_true(first_use || spare_bytes > 0);
+    } while (!first_use);
+    while (count > 0) {
+        give_back(chunks[--count]);
+    }
+    (void)must_take();
+    assert_false(first_use);
+}
+
 static void a_chunk_given_back_is_spare_and_taken_first(void **state)
 {
     (void)state;
@@ -78,6 +98,7 @@ static void a_chunk_given_back_is_spare_and_taken_first(void **state)
     assert_int_equal(after.mapped_bytes, before.mapped_bytes);
     assert_true(after.spare_bytes <= after.mapped_bytes);
     assert_ptr_equal(must_take(), one);
+    assert_false(first_use);
     assert_int_equal(chunk_pool_statistics().spare_bytes, before.spare_bytes);
     give_back(other);
     give_back(one);
@@ -221,6 +242,32 @@ static void every_single_run_can_be_used_and_released(void **state)
     give_back(chunk);
 }
 
+static void a_chunk_knows_which_purged_pages_are_wanted_back(void **state)
+{
+    (void)state;
+    struct chunk *chunk = must_take();
+    assert_int_equal(chunk_note_reused(chunk, 0, CHUNK_PAGES), 0);
+    chunk_use(chunk, 0, 100);
+    (void)chunk_unuse(chunk, 0, 100, 60);
+    assert_int_equal(chunk->dirty_pages, 60);
+    /* As a purge does: the pages are used meanwhile. */
+    chunk_use(chunk, 0, 300);
+    assert_int_equal(chunk_note_purged(chunk, 0, 300), 60);
+    (void)chunk_unuse(chunk, 0, 300, 0);
+    assert_int_equal(chunk->dirty_pages, 0);
+    assert_int_equal(chunk->purged_pages, 60);
+    assert_true(chunk_is_valid(chunk));
+    assert_int_equal(chunk_note_reused(chunk, 50, 30), 10);
+    assert_int_equal(chunk_note_reused(chunk, 50, 30), 0);
+    assert_int_equal(chunk_note_reused(chunk, 60, CHUNK_PAGES - 60), 0);
+    /* They are remembered for whoever takes the chunk next. */
+    give_back(chunk);
+    assert_ptr_equal(must_take(), chunk);
+    assert_int_equal(chunk_note_reused(chunk, 0, CHUNK_PAGES), 50);
+    assert_int_equal(chunk->purged_pages, 0);
+    give_back(chunk);
+}
+
 static void a_run_is_found_from_all_its_pages_or_from_the_first(void **state)
 {
     (void)state;
@@ -321,7 +368,7 @@ static void each_damage_is_seen(void **state)
 
 static void use_pages_twice(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1);
+    struct chunk *chunk = chunk_take(&heap, 1, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     chunk_use(chunk, 15, 1);
@@ -329,7 +376,7 @@ static void use_pages_twice(void)
 
 static void unuse_unused_pages(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1);
+    struct chunk *chunk = chunk_take(&heap, 1, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     (void)chunk_unuse(chunk, 8, 9, 0);
@@ -337,7 +384,7 @@ static void unuse_unused_pages(void)
 
 static void give_back_used_chunk(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1);
+    struct chunk *chunk = chunk_take(&heap, 1, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     chunk_give_back(chunk);
@@ -360,7 +407,7 @@ static void take_under_a_limit(void)
     limit_address_space((size_t)7 << 20);
     struct chunk *chunk;
     unsigned partial = 0;
-    for (unsigned i = 0; (chunk = chunk_take(&heap, 1)) != NULL; i++) {
+    for (unsigned i = 0; (chunk = chunk_take(&heap, 1, &first_use)) != NULL; i++) {
         CHILD_EXPECT(i < 100000);
         CHILD_EXPECT(chunk_is_valid(chunk));
         CHILD_EXPECT(map_owner(chunk->base) == chunk);
@@ -378,9 +425,9 @@ static void take_under_a_limit(void)
         partial += chunk->valid_pages < CHUNK_PAGES;
     }
     CHILD_EXPECT(partial > 0);
-    CHILD_EXPECT(chunk_take(&heap, 1) == NULL);
+    CHILD_EXPECT(chunk_take(&heap, 1, &first_use) == NULL);
     limit_address_space((size_t)64 << 20);
-    chunk = chunk_take(&heap, 1);
+    chunk = chunk_take(&heap, 1, &first_use);
     CHILD_EXPECT(chunk != NULL);
     CHILD_EXPECT(chunk->valid_pages == CHUNK_PAGES);
 }
@@ -395,9 +442,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fresh_chunk_is_free_clean_aligned_and_known),
+        cmocka_unit_test(a_chunk_beyond_all_that_were_ever_taken_says_so),
         cmocka_unit_test(a_chunk_given_back_is_spare_and_taken_first),
         cmocka_unit_test(every_single_run_can_be_used_and_released),
         cmocka_unit_test(random_uses_agree_with_a_model_of_the_pages),
+        cmocka_unit_test(a_chunk_knows_which_purged_pages_are_wanted_back),
         cmocka_unit_test(a_run_is_found_from_all_its_pages_or_from_the_first),
         cmocka_unit_test(descriptors_of_runs_are_distinct_and_reused),
         cmocka_unit_test(each_damage_is_seen),

@@ -41,7 +41,8 @@ static int check_end(void **state)
     struct huge_statistics end = huge_statistics();
     huge_policy = usual_policy;
     bool good = end.live_bytes == 0 && end.live_count == 0 && end.cached_bytes == 0 &&
-                end.mapped_bytes == 0 && end.alloc_count == end.free_count;
+                end.touched_bytes == 0 && end.mapped_bytes == 0 &&
+                end.alloc_count == end.free_count;
     return good && errno == ERRNO_MARK ? 0 : -1;
 }
 
@@ -196,6 +197,62 @@ static void kept_mappings_stay_within_bytes_and_count(void **state)
     }
     assert_true(huge_statistics().cached_bytes <= 64 * 2 * MIB);
     assert_int_equal(huge_statistics().mapped_bytes, huge_statistics().cached_bytes);
+}
+
+static void kept_mappings_make_room_at_a_new_peak(void **state)
+{
+    (void)state;
+    enum { KEPT = 12 };
+    struct huge *blocks[KEPT];
+    bool zeroed;
+    huge_policy.cache_bytes = SIZE_MAX / 2;
+    size_t live = huge_statistics().live_bytes;
+    /* Other blocks brought the peak up before: go beyond it. */
+    struct huge *peak = must_alloc(1024 * MIB, 1, &zeroed);
+    live += 1024 * MIB;
+    for (unsigned i = 0; i < KEPT; i++) {
+        blocks[i] = must_alloc(3 * MIB, 1, &zeroed);
+    }
+    for (unsigned i = 0; i < KEPT; i++) {
+        huge_free(blocks[i]);
+    }
+    assert_int_equal(huge_statistics().cached_bytes, KEPT * 3 * MIB);
+    assert_int_equal(huge_statistics().touched_bytes, KEPT * 3 * MIB);
+    /* None of them can serve: each such block costs two of them. */
+    for (unsigned i = 0; i < KEPT / 2; i++) {
+        blocks[i] = must_alloc(6 * MIB, 1, &zeroed);
+        struct huge_statistics now = huge_statistics();
+        assert_true(now.live_bytes + now.touched_bytes <= live + KEPT * 3 * MIB + MIB / 2);
+    }
+    assert_true(huge_statistics().touched_bytes <= MIB / 2);
+    for (unsigned i = 0; i < KEPT / 2; i++) {
+        huge_free(blocks[i]);
+    }
+    huge_free(peak);
+}
+
+static void the_oldest_kept_mappings_yield_to_a_growing_heap(void **state)
+{
+    (void)state;
+    struct huge *blocks[4];
+    bool zeroed;
+    huge_policy.cache_bytes = SIZE_MAX / 2;
+    for (unsigned i = 0; i < 4; i++) {
+        blocks[i] = must_alloc(2 * MIB, 1, &zeroed);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        huge_free(blocks[i]);
+    }
+    char *newest = blocks[3]->base;
+    huge_yield(5 * MIB);
+    assert_int_equal(huge_statistics().cached_bytes, 2 * MIB);
+    huge_yield(0);
+    struct huge *block = must_alloc(2 * MIB, 1, &zeroed);
+    assert_ptr_equal(block->base, newest);
+    huge_free(block);
+    huge_policy.cache_ms = -1;
+    huge_yield(SIZE_MAX);
+    assert_int_equal(huge_statistics().cached_bytes, 2 * MIB);
 }
 
 static void kept_mappings_leave_when_their_time_is_over(void **state)
@@ -419,6 +476,8 @@ int main(void)
         HUGE_TEST(a_freed_mapping_serves_the_next_request_without_a_promise_of_zeroes),
         HUGE_TEST(the_smallest_kept_mapping_that_fits_is_taken),
         HUGE_TEST(kept_mappings_stay_within_bytes_and_count),
+        HUGE_TEST(kept_mappings_make_room_at_a_new_peak),
+        HUGE_TEST(the_oldest_kept_mappings_yield_to_a_growing_heap),
         HUGE_TEST(kept_mappings_leave_when_their_time_is_over),
         HUGE_TEST(a_block_shrinks_in_place_and_gives_its_tail_back),
         HUGE_TEST(a_block_grows_and_keeps_its_content),

@@ -483,6 +483,50 @@ static bool lock_in_memory(const struct run *run)
     return syscall(SYS_mlock, run->first, bytes_of(run)) == 0;
 }
 
+/* Unused pages of a size that the growth cannot use would add to the peak. */
+static void at_a_new_peak_unused_pages_make_room(void **state)
+{
+    (void)state;
+    enum { SMALL = 4, PAIRS = 1000, SLACK = 128 };
+    static struct run *runs[2 * PAIRS];
+    struct page_heap heap;
+    page_policy.dirty_cap_bytes = (size_t)1 << 40;
+    page_heap_init(&heap, NULL, 10000);
+    for (unsigned i = 0; i < 2 * PAIRS; i++) {
+        runs[i] = must_alloc(&heap, SMALL);
+    }
+    for (unsigned i = 0; i < 2 * PAIRS; i += 2) {
+        run_free(runs[i], SMALL);
+    }
+    /* Below the peak all of them stay. */
+    assert_int_equal(heap.dirty_pages, PAIRS * SMALL);
+    size_t peak = heap.peak_active_pages;
+    assert_int_equal(peak, 2 * PAIRS * SMALL);
+    struct run *first = NULL;
+    unsigned count = 0;
+    while (heap.active_pages <= peak) {
+        struct run *run = must_alloc(&heap, 2 * SMALL);
+        run->next = first;
+        first = run;
+        count++;
+        size_t slack = peak / 32 > SLACK ? peak / 32 : SLACK;
+        assert_true(heap.active_pages + heap.dirty_pages <= peak + slack + 2 * SMALL);
+    }
+    assert_true(heap.purged_pages > PAIRS * SMALL - PAIRS);
+    /* Few calls for many pages. */
+    assert_true(heap.purge_count < count / 4);
+    expect_valid(&heap);
+    while (first != NULL) {
+        struct run *run = first;
+        first = run->next;
+        run_free(run, 0);
+    }
+    for (unsigned i = 1; i < 2 * PAIRS; i += 2) {
+        run_free(runs[i], SMALL);
+    }
+    expect_empty(&heap);
+}
+
 static void pages_that_the_program_locked_in_memory_are_purged_too(void **state)
 {
     (void)state;
@@ -647,7 +691,8 @@ static void run_out_of_memory(void)
     load = (struct load){.heap = &heap, .random = 12};
     /* Spare chunks of the pool need no address space: use them up first. */
     while (chunk_pool_statistics().spare_bytes > 0) {
-        CHILD_EXPECT(chunk_take(&heap, 1) != NULL);
+        bool first_use;
+        CHILD_EXPECT(chunk_take(&heap, 1, &first_use) != NULL);
     }
     limit_address_space((size_t)9 << 20);
     for (unsigned step = 0; step < 6000; step++) {
@@ -689,6 +734,7 @@ int main(void)
         cmocka_unit_test(freed_large_blocks_serve_the_next_request_of_their_size),
         cmocka_unit_test(unused_pages_go_when_their_time_is_over),
         cmocka_unit_test_teardown(unused_pages_never_pass_the_cap, put_back),
+        cmocka_unit_test_teardown(at_a_new_peak_unused_pages_make_room, put_back),
         cmocka_unit_test(pages_that_the_program_locked_in_memory_are_purged_too),
         cmocka_unit_test_teardown(larger_os_pages_are_purged_whole_only, put_back),
         cmocka_unit_test_teardown(chunks_tell_the_system_what_the_policy_says_of_huge_pages,
