@@ -12,8 +12,12 @@
 #include <string.h>
 
 enum {
-    /* A bin may hold about this many bytes, between BIN_SLOTS_MIN and BIN_SLOTS_MAX blocks. */
-    BIN_BYTES = 128 * 1024,
+    /* The bins of one class in all caches together may hold about so many bytes, and one bin so
+     * many of them, between BIN_SLOTS_MIN and BIN_SLOTS_MAX blocks: a few threads get long
+     * batches, a thousand stay lean. */
+    CLASS_BYTES = 8 << 20,
+    BIN_BYTES_MIN = 32 * 1024,
+    BIN_BYTES_MAX = 256 * 1024,
     BIN_SLOTS_MIN = 3,
     /* Blocks that move in one batch: enough to make the lock cheap, few enough to leave the rest.
      */
@@ -83,9 +87,21 @@ static uint64_t bin_requests(const struct cache *cache, unsigned bin)
     return cache->requests[bin] + (CACHE_LEFT - cache->front.bin[bin].left);
 }
 
+/* A thread's share of CLASS_BYTES, by the number of threads now. */
+static size_t bin_bytes_limit(void)
+{
+    size_t threads = 1;
+    for (unsigned i = 0; i < arena_count(); i++) {
+        threads += atomic_load_explicit(&arena_get(i)->thread_count, memory_order_relaxed);
+    }
+    size_t share = CLASS_BYTES / threads;
+    share = share < BIN_BYTES_MAX ? share : BIN_BYTES_MAX;
+    return share > BIN_BYTES_MIN ? share : BIN_BYTES_MIN;
+}
+
 static unsigned capacity_limit(unsigned bin)
 {
-    unsigned by_bytes = BIN_BYTES / bin_size[bin];
+    unsigned by_bytes = (unsigned)(bin_bytes_limit() / bin_size[bin]);
     unsigned limit = by_bytes < BIN_SLOTS_MIN ? BIN_SLOTS_MIN : by_bytes;
     return limit < BIN_SLOTS_MAX ? limit : BIN_SLOTS_MAX;
 }

@@ -232,29 +232,30 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
     return NULL;
 }
 
-/* Neighbours in a batch that lie in one slab. */
-struct segment {
+/* Blocks of one batch that are neighbours in one slab: those of a program that frees in the order
+ * in which it allocated, or in the reverse. */
+struct stretch {
     struct run *slab;
-    void *const *blocks;
+    const char *first; /* the lowest */
     unsigned count;
 };
 
-/* Takes back the segments of the first one's arena; others stay, moved to the front. Result: how
+/* Takes back the stretches of the first one's arena; others stay, moved to the front. Result: how
  * many stay. */
-static unsigned flush_arena(struct bin *bin, struct segment *segments, unsigned count)
+static unsigned flush_arena(struct bin *bin, struct stretch *stretches, unsigned count)
 {
-    const struct page_heap *pages = segments[0].slab->chunk->heap;
+    const struct page_heap *pages = stretches[0].slab->chunk->heap;
     struct run *emptied = NULL;
     unsigned left = 0;
     for (unsigned i = 0; i < count; i++) {
-        struct run *slab = segments[i].slab;
+        struct run *slab = stretches[i].slab;
         if (slab->chunk->heap != pages) {
-            segments[left++] = segments[i];
+            stretches[left++] = stretches[i];
             continue;
         }
         unsigned before = slab->free_count;
-        slab_put(slab, segments[i].blocks, segments[i].count);
-        bin->counters.free_count += segments[i].count;
+        slab_put(slab, stretches[i].first, stretches[i].count);
+        bin->counters.free_count += stretches[i].count;
         struct run *dead = bin_settle(bin, slab, before);
         if (dead != NULL) {
             dead->next = emptied;
@@ -280,23 +281,54 @@ static struct run *slab_of(uint8_t class_index, const void *block)
     return chunk_run(map_owner(block), block);
 }
 
-/* Finds the slabs of blocks and has them fetched: the work under the lock then waits for less
- * memory. Result: the number of segments. */
-static unsigned find_segments(uint8_t class_index, void *const *blocks, unsigned count,
-                              struct segment segments[FLUSH_BATCH])
+/* The end of the blocks from `at` on that are neighbours in one direction; beyond `at`. */
+ALWAYS_INLINE void *const *neighbours_end(void *const *at, void *const *end, ptrdiff_t size)
 {
+    const char *last = *at++;
+    if (at == end) {
+        return at;
+    }
+    ptrdiff_t step = (const char *)*at - last;
+    if (step != size && step != -size) {
+        return at;
+    }
+    const char *next = last + step;
+    do {
+        next += step;
+        at++;
+    } while (at < end && *at == next);
+    return at;
+}
+
+/* Finds the slabs of blocks and has them fetched: the work under the lock then waits for less
+ * memory. Result: the number of stretches. */
+static unsigned find_stretches(uint8_t class_index, void *const *blocks, unsigned count,
+                               struct stretch stretches[FLUSH_BATCH])
+{
+    size_t class_bytes = class_size(class_index);
     size_t bytes = (size_t)slab_page_count(class_index) * PAGE_BYTES;
+    struct run *slab = NULL;
+    uintptr_t start = UINTPTR_MAX; /* of the slab: no block lies there */
     unsigned found = 0;
-    unsigned at = 0;
-    while (at < count) {
-        struct run *slab = slab_of(class_index, blocks[at]);
-        __builtin_prefetch(slab, 1);
-        uintptr_t start = (uintptr_t)chunk_page_address(slab->chunk, slab->page);
-        unsigned first = at;
-        do {
-            at++;
-        } while (at < count && (uintptr_t)blocks[at] - start < bytes);
-        segments[found++] = (struct segment){slab, blocks + first, at - first};
+    for (void *const *end = blocks + count; blocks < end;) {
+        const char *first = *blocks;
+        if ((uintptr_t)first - start >= bytes) {
+            slab = slab_of(class_index, first);
+            __builtin_prefetch(slab, 1);
+            start = (uintptr_t)chunk_page_address(slab->chunk, slab->page);
+        }
+        void *const *next = neighbours_end(blocks, end, (ptrdiff_t)class_bytes);
+        if ((uintptr_t)next[-1] - start >= bytes) {
+            /* Another slab begins on the way. */
+            uintptr_t distance = (uintptr_t)first - start;
+            bool rising = (const char *)next[-1] > first;
+            next = blocks +
+                   (rising ? (bytes - distance - 1) / class_bytes : distance / class_bytes) + 1;
+        }
+        const char *last = next[-1];
+        unsigned length = (unsigned)(next - blocks);
+        stretches[found++] = (struct stretch){slab, last < first ? last : first, length};
+        blocks = next;
     }
     return found;
 }
@@ -306,12 +338,12 @@ void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool 
     *contended = false;
     while (count > 0) {
         unsigned batch = count < FLUSH_BATCH ? count : FLUSH_BATCH;
-        struct segment segments[FLUSH_BATCH];
-        unsigned left = find_segments(class_index, blocks, batch, segments);
+        struct stretch stretches[FLUSH_BATCH];
+        unsigned left = find_stretches(class_index, blocks, batch, stretches);
         while (left > 0) {
-            struct bin *bin = &arena_of_run(segments[0].slab)->bin[class_index];
+            struct bin *bin = &arena_of_run(stretches[0].slab)->bin[class_index];
             *contended |= take_lock(&bin->lock);
-            left = flush_arena(bin, segments, left);
+            left = flush_arena(bin, stretches, left);
         }
         blocks += batch;
         count -= batch;

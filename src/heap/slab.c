@@ -180,50 +180,22 @@ ALWAYS_INLINE unsigned checked_index(const struct run *slab, uint64_t reciprocal
     return (unsigned)index;
 }
 
-/* Marks the neighbours between two numbers, in either order, as free; none may be. */
-static void put_stretch(struct run *slab, unsigned from, unsigned to)
+void slab_put(struct run *slab, const void *region, unsigned count)
 {
-    unsigned low = from < to ? from : to;
-    unsigned count = (from < to ? to - from : from - to) + 1;
-    if (UNLIKELY(bits_count_range(slab->free_bits, low, count) != 0)) {
-        unsigned freed = bits_next_one(slab->free_bits, low, RUN_REGIONS_MAX);
-        bad_region(slab, slab->first + freed * region_size(slab));
-    }
-    bits_set_range(slab->free_bits, low, count);
-}
-
-/* How many regions from `at` on are neighbours in one direction: those of a program that frees in
- * the order in which it allocated, or in the reverse. At least 1. */
-ALWAYS_INLINE unsigned stretch_length(void *const *regions, unsigned at, unsigned count,
-                                      ptrdiff_t size)
-{
-    unsigned length = 1;
-    if (at + 1 < count) {
-        ptrdiff_t step = (char *)regions[at + 1] - (char *)regions[at];
-        if (step == size || step == -size) {
-            do {
-                length++;
-            } while (at + length < count &&
-                     (char *)regions[at + length] - (char *)regions[at + length - 1] == step);
+    ASSERT(count > 0);
+    unsigned index = checked_index(slab, shapes[slab->class_index].reciprocal, region);
+    if (count == 1) {
+        if (UNLIKELY(bits_test_and_set(&slab->free_bits[index / WORD_BITS], index % WORD_BITS))) {
+            bad_region(slab, region);
         }
-    }
-    return length;
-}
-
-void slab_put(struct run *slab, void *const *regions, unsigned count)
-{
-    uint64_t reciprocal = shapes[slab->class_index].reciprocal;
-    ptrdiff_t size = (ptrdiff_t)region_size(slab);
-    for (unsigned at = 0; at < count;) {
-        unsigned index = checked_index(slab, reciprocal, regions[at]);
-        unsigned length = stretch_length(regions, at, count, size);
-        if (length > 1) {
-            put_stretch(slab, index, checked_index(slab, reciprocal, regions[at + length - 1]));
-        } else if (UNLIKELY(
-                       bits_test_and_set(&slab->free_bits[index / WORD_BITS], index % WORD_BITS))) {
-            bad_region(slab, regions[at]);
+    } else {
+        unsigned taken = index + count <= slab->fresh
+                             ? bits_next_one(slab->free_bits, index, RUN_REGIONS_MAX)
+                             : slab->fresh;
+        if (UNLIKELY(taken < index + count)) {
+            bad_region(slab, slab->first + taken * region_size(slab));
         }
-        at += length;
+        bits_set_range(slab->free_bits, index, count);
     }
     slab->free_count = (uint16_t)(slab->free_count + count);
     ASSERT_SLOW(slab_is_valid(slab));

@@ -34,9 +34,10 @@ void slab_delete(struct run *slab);
 /* Takes up to `wanted` regions, in rising address order, the lowest first. Result: how many. */
 unsigned slab_take(struct run *slab, void **regions, unsigned wanted);
 
-/* Puts regions back. Aborts with one line when a pointer is not the start of a region that is out:
- * a double free, or a pointer into the middle of a block. */
-void slab_put(struct run *slab, void *const *regions, unsigned count);
+/* Puts `count` neighbours back, upwards from the one at `region`; all lie in the slab's run. Aborts
+ * with one line when `region` is not the start of a region, or one of them is not out: a double
+ * free, or a pointer into the middle of a block. */
+void slab_put(struct run *slab, const void *region, unsigned count);
 
 bool slab_is_valid(const struct run *slab);
 

@@ -8,7 +8,7 @@
 #include "pages/meta.h"
 
 extern const char *API(malloc_conf);
-const char *API(malloc_conf) = "narenas:12";
+const char *API(malloc_conf) = "narenas:16";
 
 static struct cache *new_cache(struct arena *arena)
 {
@@ -108,6 +108,36 @@ static void a_bin_grows_to_its_share_and_then_flushes_the_oldest(void **state)
         assert_int_equal(counters->alloc_count - counters->free_count, held);
         check_all_is_back(cache, arena);
     }
+}
+
+static unsigned grown_capacity(struct arena *arena, uint8_t class_index, unsigned threads)
+{
+    enum { BLOCKS = 600 };
+    static void *blocks[BLOCKS];
+    unsigned before = atomic_exchange(&arena->thread_count, threads);
+    struct cache *cache = new_cache(arena);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = take(cache, class_index);
+    }
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        cache_free(cache, class_index, blocks[i]);
+    }
+    cache_flush(cache);
+    atomic_store(&arena->thread_count, before);
+    return cache->front.bin[class_index + 1].capacity;
+}
+
+static void many_threads_have_smaller_shares(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    uint8_t class_index = class_of(1024);
+    unsigned few = grown_capacity(arena, class_index, 4);
+    unsigned some = grown_capacity(arena, class_index, 100);
+    unsigned many = grown_capacity(arena, class_index, 5000);
+    assert_int_equal(few, 255);
+    assert_int_equal(some, 63);
+    assert_int_equal(many, 31);
 }
 
 /* One more doubling of a bin's slots, by allocations alone; the blocks are chained. */
@@ -368,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_new_cache_is_empty_and_open_to_the_fast_paths),
         cmocka_unit_test(the_block_freed_last_comes_first),
         cmocka_unit_test(a_bin_grows_to_its_share_and_then_flushes_the_oldest),
+        cmocka_unit_test(many_threads_have_smaller_shares),
         cmocka_unit_test(a_bin_first_used_late_finds_slots),
         cmocka_unit_test(counters_follow_a_model_of_random_operations),
         cmocka_unit_test(requests_stay_exact_when_the_countdown_ends),
