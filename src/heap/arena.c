@@ -114,60 +114,36 @@ struct arena *arena_choose(const struct arena *contended)
     return fresh != NULL ? fresh : best;
 }
 
-static void bin_list_push(struct bin *bin, struct run *slab, unsigned list)
+static void queue_append(struct bin *bin, struct run *slab)
 {
-    slab->list_index = (uint8_t)list;
-    slab->previous = NULL;
-    slab->next = bin->list[list];
-    if (slab->next != NULL) {
-        slab->next->previous = slab;
-    }
-    bin->list[list] = slab;
-    bin->nonempty |= 1u << list;
+    slab->previous = bin->last;
+    slab->next = NULL;
+    *(bin->last != NULL ? &bin->last->next : &bin->first) = slab;
+    bin->last = slab;
 }
 
-static void bin_list_remove(struct bin *bin, struct run *slab)
+static void queue_remove(struct bin *bin, struct run *slab)
 {
-    unsigned list = slab->list_index;
-    if (slab->previous != NULL) {
-        slab->previous->next = slab->next;
-    } else {
-        ASSERT(bin->list[list] == slab);
-        bin->list[list] = slab->next;
-        if (slab->next == NULL) {
-            bin->nonempty &= ~(1u << list);
-        }
-    }
-    if (slab->next != NULL) {
-        slab->next->previous = slab->previous;
-    }
+    *(slab->previous != NULL ? &slab->previous->next : &bin->first) = slab->next;
+    *(slab->next != NULL ? &slab->next->previous : &bin->last) = slab->previous;
 }
 
-/* 0 for the fullest eighth; free_count > 0. */
-static unsigned list_for(const struct run *slab)
-{
-    unsigned list = (unsigned)slab->free_count * BIN_LISTS / slab->region_count;
-    return list < BIN_LISTS ? list : BIN_LISTS - 1;
-}
-
-/* A slab with a free region, out of its list; or NULL when memory is refused. Lock held. */
-static struct run *bin_take_slab(struct bin *bin, struct page_heap *pages, uint8_t class_index)
+/* The kept empty slab or a new one, in the queue; or NULL when memory is refused. Lock held. */
+static struct run *bin_add_slab(struct bin *bin, struct page_heap *pages, uint8_t class_index)
 {
     struct run *slab = bin->empty;
-    if (bin->nonempty != 0) {
-        slab = bin->list[bits_lowest(bin->nonempty)];
-        bin_list_remove(bin, slab);
-        bin->counters.reslab_count++;
-    } else if (slab != NULL) {
+    if (slab != NULL) {
         bin->empty = NULL;
         bin->counters.reslab_count++;
     } else {
         slab = slab_new(pages, class_index);
-        if (slab != NULL) {
-            bin->counters.slab_count++;
-            bin->counters.current_slabs++;
+        if (slab == NULL) {
+            return NULL;
         }
+        bin->counters.slab_count++;
+        bin->counters.current_slabs++;
     }
+    queue_append(bin, slab);
     return slab;
 }
 
@@ -188,17 +164,18 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
     unsigned filled = 0;
     *contended = take_lock(&bin->lock);
     while (filled < wanted) {
-        /* A fresh slab is made for the first block only: a part of the batch will do. */
-        if (filled > 0 && bin->nonempty == 0) {
+        struct run *slab = bin->first;
+        if (slab != NULL) {
+            bin->counters.reslab_count++;
+        } else if (filled > 0) {
+            /* A fresh slab is made for the first block only: a part of the batch will do. */
             break;
-        }
-        struct run *slab = bin_take_slab(bin, &arena->pages, class_index);
-        if (slab == NULL) {
+        } else if ((slab = bin_add_slab(bin, &arena->pages, class_index)) == NULL) {
             break;
         }
         filled += slab_take(slab, blocks + filled, wanted - filled);
-        if (slab->free_count > 0) {
-            bin_list_push(bin, slab, list_for(slab));
+        if (slab->free_count == 0) {
+            queue_remove(bin, slab);
         }
     }
     bin->counters.alloc_count += filled;
@@ -207,13 +184,13 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
     return filled;
 }
 
-/* After regions came back: moves the slab to its list. `before` is its free_count until then.
- * Result: a slab to delete once the lock is free, or NULL. Lock held. */
+/* After regions came back: the slab may join or leave the queue. `before` is its free_count until
+ * then. Result: a slab to delete once the lock is free, or NULL. Lock held. */
 static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before)
 {
     if (slab->free_count == slab->region_count) {
         if (before > 0) {
-            bin_list_remove(bin, slab);
+            queue_remove(bin, slab);
         }
         if (bin->empty == NULL) {
             bin->empty = slab;
@@ -222,12 +199,8 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
         bin->counters.current_slabs--;
         return slab;
     }
-    unsigned list = list_for(slab);
     if (before == 0) {
-        bin_list_push(bin, slab, list);
-    } else if (list != slab->list_index) {
-        bin_list_remove(bin, slab);
-        bin_list_push(bin, slab, list);
+        queue_append(bin, slab);
     }
     return NULL;
 }
@@ -413,16 +386,13 @@ void arenas_release_locks(void)
 
 bool bin_is_valid(const struct bin *bin)
 {
-    for (unsigned list = 0; list < BIN_LISTS; list++) {
-        if (((bin->nonempty >> list) & 1) != (bin->list[list] != NULL)) {
+    const struct run *previous = NULL;
+    for (const struct run *slab = bin->first; slab != NULL; slab = slab->next) {
+        if (!slab_is_valid(slab) || slab->free_count == 0 ||
+            slab->free_count == slab->region_count || slab->previous != previous) {
             return false;
         }
-        for (const struct run *slab = bin->list[list]; slab != NULL; slab = slab->next) {
-            if (!slab_is_valid(slab) || slab->free_count == 0 ||
-                slab->free_count == slab->region_count || slab->list_index != list) {
-                return false;
-            }
-        }
+        previous = slab;
     }
-    return bin->empty == NULL || slab_is_valid(bin->empty);
+    return bin->last == previous && (bin->empty == NULL || slab_is_valid(bin->empty));
 }

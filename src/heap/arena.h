@@ -4,11 +4,13 @@
  * came from, whoever frees them. Bins exchange blocks with thread caches in batches, under one lock
  * each.
  *
- * In a bin the slabs with free regions stand in lists by how empty they are; the fullest serves
- * first. One empty slab is kept, further ones go back to the page heap.
+ * In a bin the slabs with free regions stand in a queue, in the order in which they got the first
+ * of them; the first serves until it is full. So a slab that was left alone for long has gathered
+ * many regions by its turn (docs/decisions/slab-order.md). One empty slab is kept, further ones go
+ * back to the page heap.
  *
- * Invariants: a slab with no free region is in no list; a slab with all regions free is `empty` or
- * gone; nonempty has bit l set iff list[l] is not empty.
+ * Invariants: the queue holds exactly the slabs with some regions free and some not; a slab with
+ * all regions free is `empty` or gone.
  *
  * Thread safety: all functions may be called by any thread; each takes the locks that it needs.
  */
@@ -20,7 +22,6 @@
 enum {
     ARENAS_MAX = 4095, /* the MALLOCX_ARENA field has 12 bits */
     ARENA_AUTO_MAX = 4094,
-    BIN_LISTS = 8,
 };
 
 struct bin_counters {
@@ -36,8 +37,8 @@ struct bin_counters {
 
 struct bin {
     struct lock lock;
-    uint32_t nonempty;           /* under the lock, as all that follows */
-    struct run *list[BIN_LISTS]; /* 0: the fullest */
+    struct run *first; /* under the lock, as all that follows */
+    struct run *last;
     struct run *empty;
     struct bin_counters counters;
 };

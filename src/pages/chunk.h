@@ -49,7 +49,6 @@ struct run {
     uint16_t fresh;       /* slab, under the bin's lock: regions from this one on were never used */
     uint8_t class_index;  /* slab: immutable */
     uint8_t large_index;  /* large block: its class for the counters; page heap's lock */
-    uint8_t list_index;   /* slab, under the bin's lock: which list of the bin holds it */
     uint32_t slot;        /* its index in the chunk's run array */
     struct run *previous; /* slab, under the bin's lock */
     struct run *next;

@@ -70,27 +70,35 @@ static void a_fill_gives_distinct_rising_blocks_of_the_class(void **state)
     }
 }
 
-static void the_fullest_slab_serves_first(void **state)
+static void the_slab_that_has_waited_longest_serves_first(void **state)
 {
     (void)state;
     struct arena *arena = fresh_arena();
     uint8_t class_index = class_of(4096);
     unsigned regions = slab_region_count(class_index);
     void *blocks[BATCH];
-    for (unsigned i = 0; i < regions * 2; i++) {
+    assert_true(regions * 3 <= BATCH);
+    for (unsigned i = 0; i < regions * 3; i++) {
         assert_int_equal(fill(arena, class_index, blocks + i, 1), 1);
     }
-    assert_int_equal(arena->bin[class_index].counters.current_slabs, 2);
-    /* The first slab keeps two blocks, the second all but one. */
-    flush(class_index, blocks, regions - 2);
+    assert_int_equal(arena->bin[class_index].counters.current_slabs, 3);
+    /* One block each of the second, the first and the third slab; then more of the third. */
     flush(class_index, blocks + regions, 1);
-    check_bin(arena, class_index, regions + 1);
-    void *next;
-    assert_int_equal(fill(arena, class_index, &next, 1), 1);
-    assert_ptr_equal(next, blocks[regions]);
-    flush(class_index, &next, 1);
-    flush(class_index, blocks + regions - 2, 2);
-    flush(class_index, blocks + regions + 1, regions - 1);
+    flush(class_index, blocks, 1);
+    flush(class_index, blocks + 2 * regions, 1);
+    flush(class_index, blocks + 2 * regions + 1, 1);
+    check_bin(arena, class_index, 3 * regions - 4);
+    void *next[4];
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(fill(arena, class_index, next + i, 1), 1);
+    }
+    assert_ptr_equal(next[0], blocks[regions]);
+    assert_ptr_equal(next[1], blocks[0]);
+    assert_ptr_equal(next[2], blocks[2 * regions]);
+    assert_ptr_equal(next[3], blocks[2 * regions + 1]);
+    assert_null(arena->bin[class_index].first);
+    assert_null(arena->bin[class_index].last);
+    flush(class_index, blocks, regions * 3);
     check_bin(arena, class_index, 0);
 }
 
@@ -337,7 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_zero_exists_and_others_do_not_yet),
         cmocka_unit_test(a_fill_gives_distinct_rising_blocks_of_the_class),
-        cmocka_unit_test(the_fullest_slab_serves_first),
+        cmocka_unit_test(the_slab_that_has_waited_longest_serves_first),
         cmocka_unit_test(one_empty_slab_is_kept_and_a_purge_drops_it),
         cmocka_unit_test(decay_purges_what_is_old),
         cmocka_unit_test(random_fills_and_flushes_keep_two_arenas_apart),
