@@ -112,6 +112,21 @@ static NOINLINE void *realloc_slow(void *block, size_t size)
     return result != NULL ? result : out_of_memory("realloc");
 }
 
+/* A cached block that moves to another cached class, without the long way's tests. */
+static NOINLINE void *realloc_cached(void *block, unsigned code, size_t size)
+{
+    void *fresh = fast_alloc(size);
+    if (UNLIKELY(fresh == NULL)) {
+        return realloc_slow(block, size);
+    }
+    size_t old_bytes = bin_size[code / CODE_SCALE];
+    memcpy(fresh, block, old_bytes < size ? old_bytes : size);
+    if (UNLIKELY(!fast_free(block))) {
+        free_slow(block);
+    }
+    return fresh;
+}
+
 /* A block of its own run whose pages stay the same number. */
 ALWAYS_INLINE bool keeps_its_pages(const void *block, unsigned code, size_t size)
 {
@@ -125,8 +140,8 @@ void *API(realloc)(void *block, size_t size)
     if (LIKELY(size - 1 < CACHED_SIZE_MAX)) {
         uint64_t inverse = bin_inverse[code / CODE_SCALE];
         bool starts = (uintptr_t)block * inverse < inverse;
-        if (starts && size_code[(size + 7) >> 3] == code) {
-            return block;
+        if (LIKELY(starts)) {
+            return size_code[(size + 7) >> 3] == code ? block : realloc_cached(block, code, size);
         }
     } else if (keeps_its_pages(block, code, size)) {
         return block;

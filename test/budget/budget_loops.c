@@ -99,6 +99,17 @@ static void growth_loop(const struct calls *calls, size_t size, size_t rounds)
     }
 }
 
+/* A block that moves between two classes: a string that grows and is cut again. */
+static void resize_loop(const struct calls *calls, size_t size, size_t rounds)
+{
+    void *block = calls->alloc(size);
+    for (size_t i = 0; i < rounds; i++) {
+        block = calls->resize(block, 4 * size);
+        block = calls->resize(block, size);
+    }
+    calls->release(block);
+}
+
 /* Blocks on their way between two threads. turn: 0 the owner allocates, 1 the other frees. */
 struct handover {
     pthread_mutex_t lock;
@@ -166,8 +177,9 @@ static const struct {
     const char *name;
     loop_function *run;
 } loops[] = {
-    {"pair", pair_loop},   {"calloc", calloc_loop}, {"sized", sized_loop},   {"hit", hit_loop},
-    {"batch", batch_loop}, {"growth", growth_loop}, {"remote", remote_loop},
+    {"pair", pair_loop},     {"calloc", calloc_loop}, {"sized", sized_loop},
+    {"hit", hit_loop},       {"batch", batch_loop},   {"growth", growth_loop},
+    {"resize", resize_loop}, {"remote", remote_loop},
 };
 
 static loop_function *loop_named(const char *name)
