@@ -245,6 +245,24 @@ void *block_realloc(struct block_resize old, const struct block_request *request
     return block;
 }
 
+void *realloc_cached(void *block, unsigned code, size_t size_bytes)
+{
+    size_t old_bytes = bin_size[code / CODE_SCALE];
+    if (UNLIKELY(old_bytes > SMALL_SIZE_MAX) && size_bytes > SMALL_SIZE_MAX) {
+        /* A run may grow or shrink where it lies. */
+        return NULL;
+    }
+    void *fresh = fast_alloc(size_bytes);
+    if (UNLIKELY(fresh == NULL)) {
+        return NULL;
+    }
+    memcpy(fresh, block, old_bytes < size_bytes ? old_bytes : size_bytes);
+    if (UNLIKELY(!fast_free(block))) {
+        free_slow(block);
+    }
+    return fresh;
+}
+
 void *out_of_memory(const char *function)
 {
     if (options.xmalloc) {

@@ -9,6 +9,7 @@
 #ifndef API_BLOCK_H
 #define API_BLOCK_H
 
+#include "base/bits.h"
 #include "base/names.h"
 #include "cache/thread.h"
 #include "config/options.h"
@@ -123,6 +124,39 @@ ALWAYS_INLINE bool fast_free_sized(void *block, size_t size_bytes)
     head[-1] = block;
     bin->head = head - 1;
     return true;
+}
+
+/* The same for an alignment, a power of two: a class for a multiple of it is a multiple of it too,
+ * and so are its blocks' addresses, up to a page. */
+ALWAYS_INLINE void *fast_alloc_aligned(size_t size_bytes, size_t alignment)
+{
+    size_t rounded = (size_bytes + alignment - 1) & ~(alignment - 1);
+    /* 0 stands for a size of 0, or one that overflows. */
+    return alignment <= PAGE_BYTES && rounded != 0 ? fast_alloc(rounded) : NULL;
+}
+
+/* A cached block that moves to another cached class; NULL, nothing changed, for the slow path. */
+void *realloc_cached(void *block, unsigned code, size_t size_bytes);
+
+/* A block of its own run whose pages stay the same number. */
+ALWAYS_INLINE bool keeps_its_pages(const void *block, unsigned code, size_t size_bytes)
+{
+    return code == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0 && size_bytes > CACHED_SIZE_MAX &&
+           bits_round_up(size_bytes, PAGE_BYTES) == large_size(block, CODE_RUN);
+}
+
+/* The fast path of realloc(), for any pointer and size; NULL, nothing changed, for the slow path.
+ */
+ALWAYS_INLINE void *fast_realloc(void *block, size_t size_bytes)
+{
+    unsigned code = map_code(block);
+    if (LIKELY(size_bytes - 1 < CACHED_SIZE_MAX)) {
+        uint64_t inverse = bin_inverse[code / CODE_SCALE];
+        bool starts = (uintptr_t)block * inverse < inverse;
+        bool same = size_code[(size_bytes + 7) >> 3] == code;
+        return UNLIKELY(!starts) ? NULL : same ? block : realloc_cached(block, code, size_bytes);
+    }
+    return keeps_its_pages(block, code, size_bytes) ? block : NULL;
 }
 
 /* The slow halves of malloc() and free(); free_slow() takes NULL and verifies all else. */

@@ -101,7 +101,10 @@ static NOINLINE void *new_slow(size_t size, size_t alignment)
 
 static NOINLINE void *new_aligned(size_t size, size_t alignment)
 {
-    void *block = try_alloc(size, alignment);
+    void *block = fast_alloc_aligned(size, alignment);
+    if (UNLIKELY(block == NULL)) {
+        block = try_alloc(size, alignment);
+    }
     return block != NULL ? block : new_slow(size, alignment);
 }
 
@@ -207,13 +210,15 @@ void *_ZnamSt11align_val_t(size_t size, size_t alignment)
 void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *tag)
 {
     (void)tag;
-    return new_nothrow_slow(size, alignment);
+    void *block = fast_alloc_aligned(size, alignment);
+    return block != NULL ? block : new_nothrow_slow(size, alignment);
 }
 
 void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *tag)
 {
     (void)tag;
-    return new_nothrow_slow(size, alignment);
+    void *block = fast_alloc_aligned(size, alignment);
+    return block != NULL ? block : new_nothrow_slow(size, alignment);
 }
 
 void _ZdlPv(void *block)

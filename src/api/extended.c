@@ -62,6 +62,11 @@ static void *refused(const char *function, const struct block_request *request)
 
 static NOINLINE void *mallocx_slow(size_t size, int flags)
 {
+    bool only_alignment = (flags & ~FLAG_ALIGNMENT_MASK) == 0;
+    void *cached = only_alignment ? fast_alloc_aligned(size, alignment_of(flags)) : NULL;
+    if (cached != NULL) {
+        return cached;
+    }
     struct block_request request = request_of(size, flags);
     void *block = block_alloc(&request);
     return block != NULL ? block : refused("mallocx", &request);
@@ -78,13 +83,28 @@ void *API(mallocx)(size_t size, int flags)
     return mallocx_slow(size, flags);
 }
 
-void *API(rallocx)(void *block, size_t size, int flags)
+static NOINLINE void *rallocx_slow(void *block, size_t size, int flags)
 {
     unsigned code = block_code("rallocx", block);
     struct block_request request = request_of(size, flags);
     struct block_resize old = {block, code, block_size(block, code)};
     void *result = block_realloc(old, &request);
     return result != NULL ? result : refused("rallocx", &request);
+}
+
+void *API(rallocx)(void *block, size_t size, int flags)
+{
+    size_t alignment = alignment_of(flags);
+    size_t rounded = (size + alignment - 1) & ~(alignment - 1);
+    bool only_alignment = (flags & ~FLAG_ALIGNMENT_MASK) == 0 && alignment <= PAGE_BYTES;
+    if (LIKELY(only_alignment) && LIKELY((uintptr_t)block % alignment == 0) &&
+        LIKELY(rounded != 0)) {
+        void *result = fast_realloc(block, rounded);
+        if (LIKELY(result != NULL)) {
+            return result;
+        }
+    }
+    return rallocx_slow(block, size, flags);
 }
 
 size_t API(xallocx)(void *block, size_t size, size_t extra, int flags)

@@ -112,45 +112,18 @@ static NOINLINE void *realloc_slow(void *block, size_t size)
     return result != NULL ? result : out_of_memory("realloc");
 }
 
-/* A cached block that moves to another cached class, without the long way's tests. */
-static NOINLINE void *realloc_cached(void *block, unsigned code, size_t size)
-{
-    void *fresh = fast_alloc(size);
-    if (UNLIKELY(fresh == NULL)) {
-        return realloc_slow(block, size);
-    }
-    size_t old_bytes = bin_size[code / CODE_SCALE];
-    memcpy(fresh, block, old_bytes < size ? old_bytes : size);
-    if (UNLIKELY(!fast_free(block))) {
-        free_slow(block);
-    }
-    return fresh;
-}
-
-/* A block of its own run whose pages stay the same number. */
-ALWAYS_INLINE bool keeps_its_pages(const void *block, unsigned code, size_t size)
-{
-    return code == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0 && size > CACHED_SIZE_MAX &&
-           bits_round_up(size, PAGE_BYTES) == large_size(block, CODE_RUN);
-}
-
 void *API(realloc)(void *block, size_t size)
 {
-    unsigned code = map_code(block);
-    if (LIKELY(size - 1 < CACHED_SIZE_MAX)) {
-        uint64_t inverse = bin_inverse[code / CODE_SCALE];
-        bool starts = (uintptr_t)block * inverse < inverse;
-        if (LIKELY(starts)) {
-            return size_code[(size + 7) >> 3] == code ? block : realloc_cached(block, code, size);
-        }
-    } else if (keeps_its_pages(block, code, size)) {
-        return block;
-    }
-    return realloc_slow(block, size);
+    void *result = fast_realloc(block, size);
+    return LIKELY(result != NULL) ? result : realloc_slow(block, size);
 }
 
 static NOINLINE void *aligned_block(size_t alignment, size_t size)
 {
+    void *block = fast_alloc_aligned(size, alignment);
+    if (LIKELY(block != NULL)) {
+        return block;
+    }
     struct block_request request = {.size_bytes = size, .alignment = alignment};
     return block_alloc(&request);
 }
