@@ -247,7 +247,7 @@ static bool fill(struct cache *cache, unsigned bin_index)
             memmove(bin->bottom - filled, first, filled * sizeof(void *));
         }
     } else {
-        void *block = large_alloc(cache->arena, bin_size[bin_index], PAGE_BYTES, false);
+        void *block = large_alloc_cached(cache->arena, class_index);
         bin->bottom[-1] = block;
         filled = block != NULL;
     }

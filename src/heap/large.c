@@ -77,6 +77,19 @@ void *large_alloc_run(struct arena *arena, size_t size_bytes)
     return run->first;
 }
 
+void *large_alloc_cached(struct arena *arena, uint8_t class_index)
+{
+    ASSERT(class_index >= SMALL_CLASSES && class_index < CACHED_CLASSES);
+    size_t size_bytes = class_size(class_index);
+    struct run *run = run_alloc_large(&arena->pages, (unsigned)(size_bytes / PAGE_BYTES),
+                                      large_index_of(size_bytes));
+    if (run == NULL) {
+        return NULL;
+    }
+    map_set_code(run->first, class_code(class_index));
+    return run->first;
+}
+
 void *large_alloc_growing(struct arena *arena, size_t size_bytes)
 {
     if (size_bytes >= GROWING_BYTES) {

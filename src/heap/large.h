@@ -24,6 +24,9 @@ void large_free(void *block, unsigned code);
 MUST_USE void *large_alloc_run(struct arena *arena, size_t size_bytes);
 void large_free_run(void *block, uint64_t *freed_bytes);
 
+/* A block of a class of 16 to 32 KiB, for a cache. NULL when memory is refused. */
+MUST_USE void *large_alloc_cached(struct arena *arena, uint8_t class_index);
+
 /* A block that grows beyond this gets a mapping of its own: later growth moves page tables, not
  * bytes. Below, it gets room behind it. */
 enum { GROWING_BYTES = 192 * 1024 };

@@ -62,6 +62,23 @@ static void sizes_and_alignments_are_kept(void **state)
     assert_true(page_heap_is_valid(&arena->pages));
 }
 
+static void cached_classes_take_up_what_was_freed_last(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    for (uint8_t i = SMALL_CLASSES; i < CACHED_CLASSES; i++) {
+        void *block = large_alloc_cached(arena, i);
+        assert_non_null(block);
+        check_block(block, class_size(i), class_code(i));
+        memset(block, i, class_size(i));
+        large_free(block, class_code(i));
+        assert_int_equal(map_code(block), 0);
+        assert_ptr_equal(large_alloc_cached(arena, i), block);
+        large_free(block, class_code(i));
+    }
+    assert_int_equal(arena->pages.large_pages, 0);
+}
+
 static void zero_is_kept_over_stale_memory(void **state)
 {
     (void)state;
@@ -246,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_and_alignments_are_kept),
+        cmocka_unit_test(cached_classes_take_up_what_was_freed_last),
         cmocka_unit_test(zero_is_kept_over_stale_memory),
         cmocka_unit_test(a_run_shrinks_and_grows_where_it_lies),
         cmocka_unit_test(a_run_grows_neither_over_a_neighbour_nor_into_a_mapping),
