@@ -65,7 +65,6 @@ static void sizes_and_alignments_are_kept(void **state)
 static void cached_classes_take_up_what_was_freed_last(void **state)
 {
     (void)state;
-    struct arena *arena = fresh_arena();
     for (uint8_t i = SMALL_CLASSES; i < CACHED_CLASSES; i++) {
         void *block = large_alloc_cached(arena, i);
         assert_non_null(block);
