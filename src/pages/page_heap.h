@@ -1,14 +1,11 @@
-/* page_heap.h: the pages of one arena: runs of 1 to 512 pages in chunks, and their purging.
+/* page_heap.h: the pages of one arena: runs of 1 to 512 pages in chunks.
  *
  * Chunks stand in lists by their longest free stretch, four lists a doubling; a request takes the
  * chunk whose longest stretch is the smallest that fits, and in it the lowest place: full chunks
  * fill up and sparse ones empty. The search is a bit scan over the lists and one over 512 bits.
  *
- * Unused dirty pages are kept for reuse within three bounds: the decay curve (decay.h), looked at
- * when runs are freed; a cap in bytes, so that a program that falls idle gives memory back without
- * calling the allocator again; and the peak of the active pages plus a little, so that a program's
- * peak is that of what it uses. Each purge that proves wrong, since its pages are wanted back soon,
- * raises the bound that asked for it. An empty clean chunk goes to the process's pool.
+ * What falls unused is kept for reuse within the bounds of purge.h. An empty clean chunk goes to
+ * the process's pool. The counts and lists are kept by page_stock.h.
  *
  * Invariants: active_pages + recent_pages + dirty + clean pages = pages of the heap's chunks; a
  * chunk with dirty pages is in the dirty list unless it is being purged; nonempty has bit b set iff

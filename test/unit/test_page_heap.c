@@ -1,19 +1,16 @@
-/* test_page_heap.c: goal: runs never overlap, keep what is written, read as zero when promised so,
- * and unused pages go back when the policy says.
+/* test_page_heap.c: goal: runs never overlap, keep what is written, and read as zero when promised
+ * so.
  * Method: page heaps of the test's own. Random requests, growth, shrinking and purges with a tag in
- * each page of a live run, all counts and lists re-counted; the clock is made up; pages that cannot
- * be purged are locked in memory; OS pages of 16 and 64 KiB are pretended; threads share one heap;
- * memory is refused by a limit in a child process.
+ * each page of a live run, all counts and lists re-counted; OS pages of 16 and 64 KiB are
+ * pretended; threads share one heap; memory is refused by a limit in a child process.
  */
-#include "unit_check.h"
+#include "page_heap_check.h"
 
 #include "api/process.h"
 #include "base/bits.h"
 #include "os/os.h"
-#include "pages/page_heap.h"
 
 #include <pthread.h>
-#include <sys/syscall.h>
 
 enum { RUNS = 300, WORKERS = 4 };
 
@@ -35,81 +32,6 @@ static int put_back(void **state)
     page_policy = usual_policy;
     os_page_bytes = usual_os_page_bytes;
     return 0;
-}
-
-/* Pages of the chunks that have unused ones, that is, which stand in a list. */
-static size_t free_pages_in_lists(const struct page_heap *heap)
-{
-    size_t pages = 0;
-    for (unsigned list = 0; list < PAGE_HEAP_LISTS; list++) {
-        for (const struct chunk *chunk = heap->list[list]; chunk != NULL; chunk = chunk->next) {
-            pages += chunk->free_pages;
-        }
-    }
-    return pages;
-}
-
-/* Everything that must hold while nobody else uses the heap. */
-static void expect_valid(const struct page_heap *heap)
-{
-    assert_true(page_heap_is_valid(heap));
-    size_t free_pages = free_pages_in_lists(heap);
-    assert_int_equal(heap->active_pages + heap->recent_pages + free_pages, heap->chunk_pages);
-    assert_true(heap->dirty_pages <= free_pages);
-    assert_true(heap->large_pages <= heap->active_pages);
-}
-
-static void expect_empty(struct page_heap *heap)
-{
-    page_heap_purge(heap, 0);
-    expect_valid(heap);
-    assert_int_equal(heap->active_pages, 0);
-    assert_int_equal(heap->large_pages, 0);
-    assert_int_equal(heap->dirty_pages, 0);
-    assert_int_equal(heap->recent_pages, 0);
-    assert_int_equal(heap->chunk_count, 0);
-    assert_int_equal(heap->chunk_pages, 0);
-    assert_int_equal(heap->nonempty, 0);
-}
-
-static struct run_request request_of(unsigned page_count, unsigned alignment, uint8_t large_index)
-{
-    return (struct run_request){page_count, alignment, large_index == LARGE_NONE, large_index};
-}
-
-static struct run *must_alloc(struct page_heap *heap, unsigned page_count)
-{
-    bool zeroed;
-    struct run *run = run_alloc(heap, request_of(page_count, 1, LARGE_NONE), &zeroed);
-    assert_non_null(run);
-    assert_int_equal(run->page_count, page_count);
-    return run;
-}
-
-static size_t bytes_of(const struct run *run)
-{
-    return (size_t)run->page_count * PAGE_BYTES;
-}
-
-/* Writes a tag at both ends of each page from page `first` on. */
-static void tag_pages(const struct run *run, unsigned first, uint64_t tag)
-{
-    for (unsigned page = first; page < run->page_count; page++) {
-        uint64_t *words = (uint64_t *)(run->first + (size_t)page * PAGE_BYTES);
-        words[0] = tag + page;
-        words[PAGE_BYTES / sizeof *words - 1] = ~(tag + page);
-    }
-}
-
-static bool has_tags(const struct run *run, uint64_t tag)
-{
-    for (unsigned page = 0; page < run->page_count; page++) {
-        const uint64_t *words = (const uint64_t *)(run->first + (size_t)page * PAGE_BYTES);
-        if (words[0] != tag + page || words[PAGE_BYTES / sizeof *words - 1] != ~(tag + page)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 struct live_run {
@@ -347,41 +269,6 @@ static void what_was_not_touched_stays_clean(void **state)
     expect_empty(&heap);
 }
 
-static void purged_pages_read_as_zero_and_live_ones_stay(void **state)
-{
-    (void)state;
-    struct page_heap heap;
-    page_heap_init(&heap, NULL, DECAY_NEVER);
-    enum { COUNT = 100 };
-    struct run *runs[COUNT];
-    for (unsigned i = 0; i < COUNT; i++) {
-        runs[i] = must_alloc(&heap, 1 + i % 9);
-        tag_pages(runs[i], 0, i);
-    }
-    for (unsigned i = 0; i < COUNT; i += 2) {
-        run_free(runs[i], runs[i]->page_count);
-    }
-    size_t dirty = heap.dirty_pages;
-    assert_true(dirty > 0);
-    page_heap_purge(&heap, 0);
-    expect_valid(&heap);
-    assert_int_equal(heap.dirty_pages, 0);
-    assert_int_equal(heap.purged_pages, dirty);
-    assert_int_equal(heap.purge_count, 1);
-    assert_true(heap.purge_call_count >= 1);
-    for (unsigned i = 0; i < COUNT; i += 2) {
-        bool zeroed = false;
-        runs[i] = run_alloc(&heap, request_of(1 + i % 9, 1, LARGE_NONE), &zeroed);
-        assert_true(zeroed);
-        assert_true(bytes_are(runs[i]->first, bytes_of(runs[i]), 0));
-    }
-    for (unsigned i = 0; i < COUNT; i++) {
-        assert_true(i % 2 == 0 || has_tags(runs[i], i));
-        run_free(runs[i], runs[i]->page_count);
-    }
-    expect_empty(&heap);
-}
-
 static void freed_large_blocks_serve_the_next_request_of_their_size(void **state)
 {
     (void)state;
@@ -414,143 +301,6 @@ static void freed_large_blocks_serve_the_next_request_of_their_size(void **state
     }
     assert_int_equal(heap.active_pages, 1);
     run_free(keeper, 0);
-    expect_empty(&heap);
-}
-
-static void unused_pages_go_when_their_time_is_over(void **state)
-{
-    (void)state;
-    /* Only the curve shall purge here. */
-    const struct page_policy kept_policy = page_policy;
-    page_policy.dirty_cap_bytes = (size_t)1 << 40;
-    struct page_heap heap;
-    /* So long an epoch that the real clock, which is read when runs are freed, stands still. */
-    const uint64_t epoch_ns = 3600ull * 1000000000;
-    page_heap_init(&heap, NULL, 3600 * 1000 * (int64_t)DECAY_STEPS);
-    struct run *runs[10];
-    for (unsigned i = 0; i < 10; i++) {
-        runs[i] = must_alloc(&heap, 100);
-    }
-    for (unsigned i = 1; i < 10; i++) {
-        run_free(runs[i], 100);
-    }
-    assert_int_equal(heap.dirty_pages, 900);
-    uint64_t now = os_time_ns();
-    page_heap_decay(&heap, now);
-    page_heap_decay(&heap, now + epoch_ns);
-    assert_int_equal(heap.dirty_pages, 900);
-    size_t former = 900;
-    for (unsigned epoch = 2; epoch <= DECAY_STEPS + 2; epoch++) {
-        page_heap_decay(&heap, now + epoch * epoch_ns);
-        assert_true(heap.dirty_pages <= former);
-        former = heap.dirty_pages;
-        if (epoch == DECAY_STEPS / 4) {
-            expect_valid(&heap);
-            assert_true(former > 0);
-        }
-    }
-    assert_int_equal(heap.dirty_pages, 0);
-    run_free(runs[0], 100);
-    expect_empty(&heap);
-    page_policy = kept_policy;
-}
-
-static void unused_pages_never_pass_the_cap(void **state)
-{
-    (void)state;
-    struct page_heap heap;
-    page_policy.dirty_cap_bytes = 300 * PAGE_BYTES;
-    page_policy.dirty_cap_divisor = 4;
-    page_heap_init(&heap, NULL, 3600 * 1000);
-    enum { COUNT = 60 };
-    struct run *runs[COUNT];
-    for (unsigned i = 0; i < COUNT; i++) {
-        runs[i] = must_alloc(&heap, 64);
-    }
-    for (unsigned i = 0; i < COUNT; i++) {
-        run_free(runs[i], 64);
-        /* The share that was allowed at the last look, when more pages were active. */
-        size_t cap = COUNT * 64 / 4;
-        assert_true(heap.dirty_pages + heap.recent_pages <= cap);
-        expect_valid(&heap);
-    }
-    assert_true(heap.purge_count > 0);
-    expect_empty(&heap);
-}
-
-static bool lock_in_memory(const struct run *run)
-{
-    return syscall(SYS_mlock, run->first, bytes_of(run)) == 0;
-}
-
-/* Unused pages of a size that the growth cannot use would add to the peak. */
-static void at_a_new_peak_unused_pages_make_room(void **state)
-{
-    (void)state;
-    enum { SMALL = 4, PAIRS = 1000, SLACK = 128 };
-    static struct run *runs[2 * PAIRS];
-    struct page_heap heap;
-    page_policy.dirty_cap_bytes = (size_t)1 << 40;
-    page_heap_init(&heap, NULL, 10000);
-    for (unsigned i = 0; i < 2 * PAIRS; i++) {
-        runs[i] = must_alloc(&heap, SMALL);
-    }
-    for (unsigned i = 0; i < 2 * PAIRS; i += 2) {
-        run_free(runs[i], SMALL);
-    }
-    /* Below the peak all of them stay. */
-    assert_int_equal(heap.dirty_pages, PAIRS * SMALL);
-    size_t peak = heap.peak_active_pages;
-    assert_int_equal(peak, 2 * PAIRS * SMALL);
-    struct run *first = NULL;
-    unsigned count = 0;
-    while (heap.active_pages <= peak) {
-        struct run *run = must_alloc(&heap, 2 * SMALL);
-        run->next = first;
-        first = run;
-        count++;
-        size_t slack = peak / 32 > SLACK ? peak / 32 : SLACK;
-        assert_true(heap.active_pages + heap.dirty_pages <= peak + slack + 2 * SMALL);
-    }
-    assert_true(heap.purged_pages > PAIRS * SMALL - PAIRS);
-    /* Few calls for many pages. */
-    assert_true(heap.purge_count < count / 4);
-    expect_valid(&heap);
-    while (first != NULL) {
-        struct run *run = first;
-        first = run->next;
-        run_free(run, 0);
-    }
-    for (unsigned i = 1; i < 2 * PAIRS; i += 2) {
-        run_free(runs[i], SMALL);
-    }
-    expect_empty(&heap);
-}
-
-static void pages_that_the_program_locked_in_memory_are_purged_too(void **state)
-{
-    (void)state;
-    struct page_heap heap;
-    page_heap_init(&heap, NULL, DECAY_NEVER);
-    struct run *keeper = must_alloc(&heap, 1);
-    struct run *stuck = must_alloc(&heap, 8);
-    char *first = stuck->first;
-    if (!lock_in_memory(stuck)) {
-        run_free(stuck, 8);
-        run_free(keeper, 1);
-        expect_empty(&heap);
-        skip();
-    }
-    memset(first, 3, 8 * PAGE_BYTES);
-    run_free(stuck, 8);
-    page_heap_purge(&heap, 0);
-    expect_valid(&heap);
-    /* Linux has a call for it from 5.18 on; before, they stay dirty. */
-    assert_true(heap.dirty_pages == 0 || heap.dirty_pages == 8);
-    assert_int_equal(heap.purged_pages, 8 - heap.dirty_pages);
-    assert_int_equal(syscall(SYS_munlock, first, 8 * PAGE_BYTES), 0);
-    run_free(keeper, 1);
-    page_heap_purge(&heap, 0);
     expect_empty(&heap);
 }
 
@@ -618,27 +368,6 @@ static void chunks_tell_the_system_what_the_policy_says_of_huge_pages(void **sta
         run_free(run, 0);
     }
     page_policy = kept_policy;
-    expect_empty(&heap);
-}
-
-static void damage_is_seen(void **state)
-{
-    (void)state;
-    struct page_heap heap;
-    page_heap_init(&heap, NULL, DECAY_NEVER);
-    struct run *keeper = must_alloc(&heap, 10);
-    run_free(must_alloc(&heap, 20), 20);
-    expect_valid(&heap);
-    heap.dirty_pages++;
-    assert_false(page_heap_is_valid(&heap));
-    heap.dirty_pages--;
-    heap.nonempty ^= 1;
-    assert_false(page_heap_is_valid(&heap));
-    heap.nonempty ^= 1;
-    keeper->chunk->free_pages--;
-    assert_false(page_heap_is_valid(&heap));
-    keeper->chunk->free_pages++;
-    run_free(keeper, 10);
     expect_empty(&heap);
 }
 
@@ -730,16 +459,10 @@ int main(void)
         cmocka_unit_test(growth_stops_at_a_used_page_and_at_the_end_of_the_chunk),
         cmocka_unit_test(a_request_goes_where_it_fits_best_and_then_lowest),
         cmocka_unit_test(what_was_not_touched_stays_clean),
-        cmocka_unit_test(purged_pages_read_as_zero_and_live_ones_stay),
         cmocka_unit_test(freed_large_blocks_serve_the_next_request_of_their_size),
-        cmocka_unit_test(unused_pages_go_when_their_time_is_over),
-        cmocka_unit_test_teardown(unused_pages_never_pass_the_cap, put_back),
-        cmocka_unit_test_teardown(at_a_new_peak_unused_pages_make_room, put_back),
-        cmocka_unit_test(pages_that_the_program_locked_in_memory_are_purged_too),
         cmocka_unit_test_teardown(larger_os_pages_are_purged_whole_only, put_back),
         cmocka_unit_test_teardown(chunks_tell_the_system_what_the_policy_says_of_huge_pages,
                                   put_back),
-        cmocka_unit_test(damage_is_seen),
         cmocka_unit_test(random_runs_never_overlap_and_all_counts_agree),
         cmocka_unit_test(refused_memory_leaves_the_heap_whole_and_success_returns),
         cmocka_unit_test(threads_share_a_heap_while_it_purges),

@@ -1,0 +1,171 @@
+/* page_stock.c: the lists of a page heap's chunks, and its counts. See page_stock.h.
+ *
+ * The same few statements run whenever pages change hands, so that no caller can forget a list.
+ */
+#include "pages/page_stock.h"
+
+static void list_remove(struct page_heap *heap, struct chunk *chunk, unsigned list)
+{
+    if (chunk->previous != NULL) {
+        chunk->previous->next = chunk->next;
+    } else {
+        ASSERT(heap->list[list] == chunk);
+        heap->list[list] = chunk->next;
+        if (chunk->next == NULL) {
+            heap->nonempty &= ~((uint64_t)1 << list);
+        }
+    }
+    if (chunk->next != NULL) {
+        chunk->next->previous = chunk->previous;
+    }
+}
+
+static void list_push(struct page_heap *heap, struct chunk *chunk, unsigned list)
+{
+    chunk->previous = NULL;
+    chunk->next = heap->list[list];
+    if (chunk->next != NULL) {
+        chunk->next->previous = chunk;
+    }
+    heap->list[list] = chunk;
+    heap->nonempty |= (uint64_t)1 << list;
+}
+
+void page_stock_relist(struct page_heap *heap, struct chunk *chunk, unsigned longest_before)
+{
+    unsigned longest = chunk->longest_free;
+    unsigned before = longest_before == 0 ? PAGE_HEAP_LISTS : page_stock_list(longest_before);
+    unsigned after = longest == 0 ? PAGE_HEAP_LISTS : page_stock_list(longest);
+    if (before == after) {
+        return;
+    }
+    if (before != PAGE_HEAP_LISTS) {
+        list_remove(heap, chunk, before);
+    }
+    if (after != PAGE_HEAP_LISTS) {
+        list_push(heap, chunk, after);
+    }
+}
+
+static void dirty_list_append(struct page_heap *heap, struct chunk *chunk)
+{
+    ASSERT(!chunk->in_dirty_list);
+    chunk->dirty_previous = heap->dirty_last;
+    chunk->dirty_next = NULL;
+    if (heap->dirty_last != NULL) {
+        heap->dirty_last->dirty_next = chunk;
+    } else {
+        heap->dirty_first = chunk;
+    }
+    heap->dirty_last = chunk;
+    chunk->in_dirty_list = true;
+}
+
+static void dirty_list_remove(struct page_heap *heap, struct chunk *chunk)
+{
+    ASSERT(chunk->in_dirty_list);
+    if (chunk->dirty_previous != NULL) {
+        chunk->dirty_previous->dirty_next = chunk->dirty_next;
+    } else {
+        heap->dirty_first = chunk->dirty_next;
+    }
+    if (chunk->dirty_next != NULL) {
+        chunk->dirty_next->dirty_previous = chunk->dirty_previous;
+    } else {
+        heap->dirty_last = chunk->dirty_previous;
+    }
+    chunk->in_dirty_list = false;
+}
+
+struct chunk *page_stock_visit_dirty(struct page_heap *heap)
+{
+    struct chunk *chunk = heap->dirty_first;
+    dirty_list_remove(heap, chunk);
+    dirty_list_append(heap, chunk);
+    return chunk;
+}
+
+void page_stock_add(struct page_heap *heap, struct chunk *chunk)
+{
+    heap->chunk_count++;
+    heap->chunk_pages += chunk->valid_pages;
+    list_push(heap, chunk, page_stock_list(chunk->longest_free));
+}
+
+static void remove_chunk(struct page_heap *heap, struct chunk *chunk)
+{
+    list_remove(heap, chunk, page_stock_list(chunk->longest_free));
+    heap->chunk_count--;
+    heap->chunk_pages -= chunk->valid_pages;
+    chunk_give_back(chunk);
+}
+
+void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page, unsigned page_count)
+{
+    unsigned longest = chunk->longest_free;
+    unsigned dirty = chunk->dirty_pages;
+    chunk_use(chunk, page, page_count);
+    page_stock_relist(heap, chunk, longest);
+    if (dirty != chunk->dirty_pages) {
+        heap->dirty_pages -= dirty - chunk->dirty_pages;
+        if (chunk->dirty_pages == 0 && chunk->in_dirty_list) {
+            dirty_list_remove(heap, chunk);
+        }
+    }
+}
+
+void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page,
+                      unsigned page_count, unsigned touched)
+{
+    unsigned longest = chunk->longest_free;
+    unsigned dirty = chunk->dirty_pages;
+    (void)chunk_unuse(chunk, page, page_count, touched);
+    page_stock_relist(heap, chunk, longest);
+    heap->dirty_pages += chunk->dirty_pages - dirty;
+    if (chunk->dirty_pages > 0 && !chunk->in_dirty_list) {
+        dirty_list_append(heap, chunk);
+    }
+    if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0) {
+        remove_chunk(heap, chunk);
+    }
+}
+
+void page_stock_release(struct page_heap *heap, struct run *run, unsigned touched)
+{
+    struct chunk *chunk = run->chunk;
+    chunk_run_delete(run);
+    page_stock_unuse(heap, chunk, run->page, run->page_count, touched);
+}
+
+void page_stock_drop_recent(struct page_heap *heap, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct run *run = heap->recent[i];
+        heap->recent_pages -= run->page_count;
+        page_stock_release(heap, run, run->page_count);
+    }
+    heap->recent_count -= count;
+    for (unsigned i = 0; i < heap->recent_count; i++) {
+        heap->recent[i] = heap->recent[i + count];
+    }
+}
+
+bool page_stock_is_valid(const struct page_heap *heap)
+{
+    for (unsigned list = 0; list < PAGE_HEAP_LISTS; list++) {
+        bool marked = (heap->nonempty >> list) & 1;
+        if (marked != (heap->list[list] != NULL)) {
+            return false;
+        }
+        for (const struct chunk *chunk = heap->list[list]; chunk != NULL; chunk = chunk->next) {
+            if (page_stock_list(chunk->longest_free) != list || !chunk_is_valid(chunk)) {
+                return false;
+            }
+        }
+    }
+    size_t dirty = 0;
+    for (const struct chunk *chunk = heap->dirty_first; chunk != NULL; chunk = chunk->dirty_next) {
+        dirty += chunk->dirty_pages;
+    }
+    return dirty == heap->dirty_pages;
+}

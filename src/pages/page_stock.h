@@ -1,0 +1,61 @@
+/* page_stock.h: which pages of a page heap are in use, and which chunk stands in which list.
+ *
+ * The lowest of three layers: it keeps the lists and counts of struct page_heap (page_heap.h) right
+ * while pages come into use and fall unused; purge.h decides what goes back to the system, and
+ * page_heap.h where runs are placed.
+ *
+ * Thread safety: the heap's lock is held in every function.
+ */
+#ifndef PAGES_PAGE_STOCK_H
+#define PAGES_PAGE_STOCK_H
+
+#include "base/bits.h"
+#include "pages/page_heap.h"
+
+/* The list of a longest free stretch, 1 <= pages <= 512. Four lists a doubling; lists 0..6 hold one
+ * length each. */
+static inline unsigned page_stock_list(unsigned pages)
+{
+    ASSERT(pages >= 1 && pages <= CHUNK_PAGES);
+    if (pages < 4) {
+        return pages - 1;
+    }
+    unsigned lg = bits_highest(pages);
+    return (lg - 2) * 4 + ((pages >> (lg - 2)) & 3) + 3;
+}
+
+static_assert(PAGE_HEAP_LISTS == (9 - 2) * 4 + 3 + 2, "512 pages are in the last list but one");
+
+/* Takes a chunk in whose pages are all unused. It leaves by itself once they are clean again. */
+void page_stock_add(struct page_heap *heap, struct chunk *chunk);
+
+/* Moves a chunk to the list of its longest free stretch, which was another before; 0: none. A full
+ * chunk is in no list. */
+void page_stock_relist(struct page_heap *heap, struct chunk *chunk, unsigned longest_before);
+
+/* Takes pages out of the unused ones, or puts them back; `touched` of them, from the first on,
+ * become dirty. Then an empty clean chunk goes to the pool. */
+void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page,
+                    unsigned page_count);
+void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page,
+                      unsigned page_count, unsigned touched);
+
+/* The chunk with dirty pages that was not visited for longest; there is one. It goes to the end of
+ * the list, behind what cannot be purged or comes meanwhile. */
+struct chunk *page_stock_visit_dirty(struct page_heap *heap);
+
+/* Ends a run for good. */
+void page_stock_release(struct page_heap *heap, struct run *run, unsigned touched);
+/* Ends the oldest of the runs that are kept whole. */
+void page_stock_drop_recent(struct page_heap *heap, unsigned count);
+
+/* Pages that hold memory which nobody uses. */
+static inline size_t page_stock_unused(const struct page_heap *heap)
+{
+    return heap->dirty_pages + heap->recent_pages;
+}
+
+/* Re-counts what page_heap.h states of the lists and counts. */
+bool page_stock_is_valid(const struct page_heap *heap);
+
+#endif

@@ -1,0 +1,69 @@
+/* purge.h: when unused pages of a page heap go back to the system, and which.
+ *
+ * Unused dirty pages are kept for reuse within three bounds: the decay curve (decay.h), looked at
+ * when runs are freed; a cap in bytes, so that a program that falls idle gives memory back without
+ * calling the allocator again; and the peak of the active pages plus a little, so that a program's
+ * peak is that of what it uses. Each purge that proves wrong, since its pages are wanted back soon,
+ * raises the bound that asked for it.
+ *
+ * Thread safety: the heap's lock is held in every function. While pages are purged the lock is let
+ * go; the pages are marked used meanwhile.
+ */
+#ifndef PAGES_PURGE_H
+#define PAGES_PURGE_H
+
+#include "pages/page_stock.h"
+
+enum {
+    /* What unused pages may add to the peak of the active ones: so many, or this part of it. */
+    SLACK_PAGES = 128,
+    SLACK_DIVISOR = 32,
+};
+
+/* Purges until at most keep_pages dirty pages are left, oldest first. */
+void purge_to(struct page_heap *heap, size_t keep_pages);
+
+/* Purges what the bounds no longer allow: the clock or the cap asks for it. */
+void purge_slow(struct page_heap *heap);
+
+/* Called when pages fell unused. Most calls only compare. */
+static inline void purge_when_due(struct page_heap *heap)
+{
+    if (heap->ticks > 0) {
+        heap->ticks--;
+    }
+    if (UNLIKELY(heap->ticks == 0) || UNLIKELY(page_stock_unused(heap) > heap->purge_from_pages)) {
+        purge_slow(heap);
+    }
+}
+
+static inline size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What unused pages may hold: with the active ones hardly more than these alone held at their peak,
+ * so that keeping them costs next to nothing there. */
+static inline size_t purge_room_below_peak(const struct page_heap *heap)
+{
+    size_t slack = larger(heap->growth.slack_pages, heap->peak_active_pages / SLACK_DIVISOR);
+    size_t bound = heap->peak_active_pages + slack;
+    return bound > heap->active_pages ? bound - heap->active_pages : 0;
+}
+
+/* Unused pages make room for a new peak. */
+void purge_for_growth(struct page_heap *heap);
+
+/* Clean pages came into use, some of which were purged before. */
+static inline void purge_note_growth(struct page_heap *heap, unsigned reused_pages)
+{
+    heap->regret_pages += reused_pages;
+    heap->growth.reused_pages += reused_pages;
+    heap->peak_active_pages = larger(heap->peak_active_pages, heap->active_pages);
+    if (UNLIKELY(page_stock_unused(heap) > purge_room_below_peak(heap)) &&
+        heap->decay.decay_ms > 0) {
+        purge_for_growth(heap);
+    }
+}
+
+#endif
