@@ -28,15 +28,16 @@ struct bin_view statistics_bin(struct arena *arena, unsigned bin_index)
 struct pages_view statistics_pages(struct arena *arena)
 {
     struct page_heap *heap = &arena->pages;
+    const struct page_stage *dirty = &heap->stage[STAGE_DIRTY];
     lock_acquire(&heap->lock);
     struct pages_view view = {
         .active_pages = heap->active_pages,
-        .dirty_pages = heap->dirty_pages + heap->recent_pages,
+        .dirty_pages = dirty->page_count + heap->recent_pages,
         .chunk_pages = heap->chunk_pages,
         .large_pages = heap->large_pages,
-        .purge_count = heap->purge_count,
-        .purge_call_count = heap->purge_call_count,
-        .purged_pages = heap->purged_pages,
+        .purge_count = dirty->purge_count,
+        .purge_call_count = dirty->purge_call_count,
+        .purged_pages = dirty->purged_pages,
         .lock_count = heap->lock.acquire_count,
         .lock_wait_count = heap->lock.wait_count,
     };

@@ -198,7 +198,7 @@ struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *firs
 void chunk_give_back(struct chunk *chunk)
 {
     ASSERT(chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0);
-    ASSERT(!chunk->in_dirty_list);
+    ASSERT(!chunk->stage[STAGE_DIRTY].linked);
     ASSERT_SLOW(chunk_is_valid(chunk));
     chunk->heap = NULL;
     chunk->previous = NULL;

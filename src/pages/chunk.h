@@ -54,11 +54,20 @@ struct run {
     struct run *next;
 };
 
+/* The stages that unused pages pass through on their way back to the system. */
+enum { STAGE_DIRTY, STAGES };
+
+/* Place in the list of a stage: the chunks that have such pages. */
+struct chunk_link {
+    struct chunk *previous;
+    struct chunk *next;
+    bool linked;
+};
+
 struct chunk {
     struct chunk *previous; /* list of equal longest_free, or of the pool */
     struct chunk *next;
-    struct chunk *dirty_previous; /* chunks with dirty pages, oldest first */
-    struct chunk *dirty_next;
+    struct chunk_link stage[STAGES];
     struct page_heap *heap; /* NULL while spare; readers without lock hold a block of it */
     char *base;
     uint64_t used[CHUNK_WORDS];
@@ -72,7 +81,6 @@ struct chunk {
     uint16_t first_free;
     uint16_t run_slots_used; /* slots of run[] that were ever used */
     uint16_t run_slot_free;  /* first of the list of free slots, plus 1; linked by region_count */
-    bool in_dirty_list;
     bool page_size_told;
     uint16_t run_of[CHUNK_PAGES]; /* slot plus 1 */
     struct run run[CHUNK_PAGES];

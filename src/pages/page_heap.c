@@ -25,7 +25,7 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
 {
     *heap = (struct page_heap){.arena = arena};
     lock_init(&heap->lock, LOCK_PAGES);
-    decay_init(&heap->decay, decay_ms);
+    decay_init(&heap->stage[STAGE_DIRTY].decay, decay_ms);
     heap->growth.slack_pages = SLACK_PAGES;
 }
 
@@ -135,7 +135,7 @@ static struct chunk *find_place(struct page_heap *heap, struct run_request reque
 /* Keeps a large run whole. False when it is too large for that. Lock held. */
 static bool recent_keep(struct page_heap *heap, struct run *run)
 {
-    if (run->large_index == LARGE_NONE || heap->decay.decay_ms == 0) {
+    if (run->large_index == LARGE_NONE || heap->stage[STAGE_DIRTY].decay.decay_ms == 0) {
         return false;
     }
     while (heap->recent_count == RECENT_RUNS ||
@@ -178,7 +178,7 @@ void page_heap_purge(struct page_heap *heap, size_t keep_pages)
 void page_heap_decay(struct page_heap *heap, uint64_t now_ns)
 {
     lock_acquire(&heap->lock);
-    purge_to(heap, decay_advance(&heap->decay, now_ns, page_stock_unused(heap)));
+    purge_to(heap, decay_advance(&heap->stage[STAGE_DIRTY].decay, now_ns, page_stock_unused(heap)));
     lock_release(&heap->lock);
 }
 
@@ -280,7 +280,7 @@ void run_free_large(struct run *run)
     size_t recent_pages = heap->recent_pages + page_count;
     unsigned count = heap->recent_count;
     if (UNLIKELY(count == RECENT_RUNS) || UNLIKELY(recent_pages > RECENT_PAGES_MAX) ||
-        UNLIKELY(heap->dirty_pages + recent_pages > heap->purge_from_pages) ||
+        UNLIKELY(heap->stage[STAGE_DIRTY].page_count + recent_pages > heap->purge_from_pages) ||
         UNLIKELY(heap->ticks <= 1)) {
         heap->ticks -= heap->ticks != 0;
         run_free_large_slow(heap, run);

@@ -38,10 +38,21 @@ struct run_counter {
 
 /* What is purged for the sake of the peak, and how much of it is wanted back. */
 struct growth {
-    size_t
-        slack_pages; /* what unused pages may add to the peak; doubles while purges prove wrong */
+    /* What unused pages may add to the peak; doubles while purges prove wrong. */
+    size_t slack_pages;
     size_t purged_pages; /* since the last judgement */
     size_t reused_pages; /* pages that had been purged, for whatever reason, and came into use */
+};
+
+/* The unused pages of one stage, and how they leave it. */
+struct page_stage {
+    struct chunk *first; /* chunks with such pages, the longest without a visit first */
+    struct chunk *last;
+    size_t page_count;
+    uint64_t purge_count;      /* sweeps */
+    uint64_t purge_call_count; /* madvise calls */
+    uint64_t purged_pages;     /* that left the stage by purging */
+    struct decay decay;
 };
 
 struct page_heap {
@@ -49,29 +60,23 @@ struct page_heap {
     void *arena;       /* immutable: the arena above, opaque here */
     uint64_t nonempty; /* under the lock, like all that follows */
     struct chunk *list[PAGE_HEAP_LISTS];
-    struct chunk *dirty_first;
-    struct chunk *dirty_last;
     size_t chunk_count;
     size_t chunk_pages; /* pages of all chunks of this heap */
     size_t active_pages;
     size_t peak_active_pages; /* the most that active_pages was after a run had been cut */
     struct growth growth;
-    size_t large_pages; /* of them in large blocks */
-    size_t dirty_pages;
+    size_t large_pages;              /* of them in large blocks */
     struct run *recent[RECENT_RUNS]; /* oldest first; their pages are used, and dirty */
     unsigned recent_count;
     size_t recent_pages;
-    struct decay decay;
     uint32_t ticks;          /* runs that may be freed before the clock is read */
     size_t boost_pages;      /* the cap, raised while what is purged is wanted back soon */
     size_t cap_purged_pages; /* what the cap's last purge took */
     size_t regret_pages;     /* purged pages that were wanted since */
     uint64_t cap_purged_at_ns;
-    size_t purge_from_pages;   /* more unused pages than this are looked at */
-    uint64_t purge_count;      /* sweeps */
-    uint64_t purge_call_count; /* madvise calls */
-    uint64_t purged_pages;
+    size_t purge_from_pages; /* more unused pages than this are looked at */
     struct run_counter large[LARGE_CLASSES];
+    struct page_stage stage[STAGES];
 };
 
 struct run_request {

@@ -47,41 +47,35 @@ void page_stock_relist(struct page_heap *heap, struct chunk *chunk, unsigned lon
     }
 }
 
-static void dirty_list_append(struct page_heap *heap, struct chunk *chunk)
+static void stage_append(struct page_heap *heap, unsigned stage_index, struct chunk *chunk)
 {
-    ASSERT(!chunk->in_dirty_list);
-    chunk->dirty_previous = heap->dirty_last;
-    chunk->dirty_next = NULL;
-    if (heap->dirty_last != NULL) {
-        heap->dirty_last->dirty_next = chunk;
-    } else {
-        heap->dirty_first = chunk;
-    }
-    heap->dirty_last = chunk;
-    chunk->in_dirty_list = true;
+    struct page_stage *stage = &heap->stage[stage_index];
+    struct chunk_link *link = &chunk->stage[stage_index];
+    ASSERT(!link->linked);
+    link->previous = stage->last;
+    link->next = NULL;
+    *(stage->last != NULL ? &stage->last->stage[stage_index].next : &stage->first) = chunk;
+    stage->last = chunk;
+    link->linked = true;
 }
 
-static void dirty_list_remove(struct page_heap *heap, struct chunk *chunk)
+static void stage_remove(struct page_heap *heap, unsigned stage_index, struct chunk *chunk)
 {
-    ASSERT(chunk->in_dirty_list);
-    if (chunk->dirty_previous != NULL) {
-        chunk->dirty_previous->dirty_next = chunk->dirty_next;
-    } else {
-        heap->dirty_first = chunk->dirty_next;
-    }
-    if (chunk->dirty_next != NULL) {
-        chunk->dirty_next->dirty_previous = chunk->dirty_previous;
-    } else {
-        heap->dirty_last = chunk->dirty_previous;
-    }
-    chunk->in_dirty_list = false;
+    struct page_stage *stage = &heap->stage[stage_index];
+    struct chunk_link *link = &chunk->stage[stage_index];
+    ASSERT(link->linked);
+    *(link->previous != NULL ? &link->previous->stage[stage_index].next : &stage->first) =
+        link->next;
+    *(link->next != NULL ? &link->next->stage[stage_index].previous : &stage->last) =
+        link->previous;
+    link->linked = false;
 }
 
-struct chunk *page_stock_visit_dirty(struct page_heap *heap)
+struct chunk *page_stock_visit(struct page_heap *heap, unsigned stage_index)
 {
-    struct chunk *chunk = heap->dirty_first;
-    dirty_list_remove(heap, chunk);
-    dirty_list_append(heap, chunk);
+    struct chunk *chunk = heap->stage[stage_index].first;
+    stage_remove(heap, stage_index, chunk);
+    stage_append(heap, stage_index, chunk);
     return chunk;
 }
 
@@ -107,9 +101,9 @@ void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page, 
     chunk_use(chunk, page, page_count);
     page_stock_relist(heap, chunk, longest);
     if (dirty != chunk->dirty_pages) {
-        heap->dirty_pages -= dirty - chunk->dirty_pages;
-        if (chunk->dirty_pages == 0 && chunk->in_dirty_list) {
-            dirty_list_remove(heap, chunk);
+        heap->stage[STAGE_DIRTY].page_count -= dirty - chunk->dirty_pages;
+        if (chunk->dirty_pages == 0 && chunk->stage[STAGE_DIRTY].linked) {
+            stage_remove(heap, STAGE_DIRTY, chunk);
         }
     }
 }
@@ -121,9 +115,9 @@ void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page
     unsigned dirty = chunk->dirty_pages;
     (void)chunk_unuse(chunk, page, page_count, touched);
     page_stock_relist(heap, chunk, longest);
-    heap->dirty_pages += chunk->dirty_pages - dirty;
-    if (chunk->dirty_pages > 0 && !chunk->in_dirty_list) {
-        dirty_list_append(heap, chunk);
+    heap->stage[STAGE_DIRTY].page_count += chunk->dirty_pages - dirty;
+    if (chunk->dirty_pages > 0 && !chunk->stage[STAGE_DIRTY].linked) {
+        stage_append(heap, STAGE_DIRTY, chunk);
     }
     if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0) {
         remove_chunk(heap, chunk);
@@ -164,8 +158,9 @@ bool page_stock_is_valid(const struct page_heap *heap)
         }
     }
     size_t dirty = 0;
-    for (const struct chunk *chunk = heap->dirty_first; chunk != NULL; chunk = chunk->dirty_next) {
+    for (const struct chunk *chunk = heap->stage[STAGE_DIRTY].first; chunk != NULL;
+         chunk = chunk->stage[STAGE_DIRTY].next) {
         dirty += chunk->dirty_pages;
     }
-    return dirty == heap->dirty_pages;
+    return dirty == heap->stage[STAGE_DIRTY].page_count;
 }

@@ -40,9 +40,9 @@ void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page,
 void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page,
                       unsigned page_count, unsigned touched);
 
-/* The chunk with dirty pages that was not visited for longest; there is one. It goes to the end of
- * the list, behind what cannot be purged or comes meanwhile. */
-struct chunk *page_stock_visit_dirty(struct page_heap *heap);
+/* The chunk with pages of a stage that was not visited for longest; there is one. It goes to the
+ * end of the list, behind what cannot be purged or comes meanwhile. */
+struct chunk *page_stock_visit(struct page_heap *heap, unsigned stage_index);
 
 /* Ends a run for good. */
 void page_stock_release(struct page_heap *heap, struct run *run, unsigned touched);
@@ -52,7 +52,7 @@ void page_stock_drop_recent(struct page_heap *heap, unsigned count);
 /* Pages that hold memory which nobody uses. */
 static inline size_t page_stock_unused(const struct page_heap *heap)
 {
-    return heap->dirty_pages + heap->recent_pages;
+    return heap->stage[STAGE_DIRTY].page_count + heap->recent_pages;
 }
 
 /* Re-counts what page_heap.h states of the lists and counts. */

@@ -85,7 +85,7 @@ static size_t purge_chunk(struct page_heap *heap, struct chunk *chunk)
                                (size_t)ranges[i].page_count * PAGE_BYTES);
         }
         lock_acquire(&heap->lock);
-        heap->purge_call_count += count;
+        heap->stage[STAGE_DIRTY].purge_call_count += count;
         /* Once the last claim is dropped the chunk may leave this heap: look at it no more then. */
         bool last_pass = from >= CHUNK_PAGES;
         for (unsigned i = 0; i < count; i++) {
@@ -110,20 +110,21 @@ void purge_to(struct page_heap *heap, size_t keep_pages)
         return;
     }
     page_stock_drop_recent(heap, heap->recent_count);
+    struct page_stage *stage = &heap->stage[STAGE_DIRTY];
     size_t visits = heap->chunk_count;
-    uint64_t purged_before = heap->purged_pages;
-    while (heap->dirty_pages > keep_pages && heap->dirty_first != NULL && visits-- > 0) {
-        heap->purged_pages += purge_chunk(heap, page_stock_visit_dirty(heap));
+    uint64_t purged_before = stage->purged_pages;
+    while (stage->page_count > keep_pages && stage->first != NULL && visits-- > 0) {
+        stage->purged_pages += purge_chunk(heap, page_stock_visit(heap, STAGE_DIRTY));
         purging = true;
     }
-    if (purging && heap->purged_pages == purged_before) {
+    if (purging && stage->purged_pages == purged_before) {
         /* The system refuses: not every freed run may pay for trying again. */
         heap->ticks = TICKS_AFTER_REFUSAL;
         heap->purge_from_pages = SIZE_MAX;
     }
     if (purging) {
-        heap->purge_count++;
-        decay_purged(&heap->decay, heap->dirty_pages);
+        stage->purge_count++;
+        decay_purged(&stage->decay, stage->page_count);
     }
 }
 
@@ -133,7 +134,7 @@ void purge_to(struct page_heap *heap, size_t keep_pages)
 static void purge_to_cap(struct page_heap *heap)
 {
     uint64_t now_ns = os_time_coarse_ns();
-    uint64_t decay_ns = (uint64_t)heap->decay.decay_ms * 1000000u;
+    uint64_t decay_ns = (uint64_t)heap->stage[STAGE_DIRTY].decay.decay_ms * 1000000u;
     bool recent = heap->cap_purged_pages > 0 && now_ns - heap->cap_purged_at_ns < decay_ns;
     size_t cap = dirty_cap_pages(heap);
     if (!recent) {
@@ -155,20 +156,22 @@ static void purge_to_cap(struct page_heap *heap)
 
 NOINLINE void purge_slow(struct page_heap *heap)
 {
-    if (heap->decay.decay_ms == 0) {
+    if (heap->stage[STAGE_DIRTY].decay.decay_ms == 0) {
         heap->purge_from_pages = 0;
         heap->ticks = TICKS_PER_CLOCK;
         purge_to(heap, 0);
         return;
     }
-    if (heap->decay.decay_ms > 0 && page_stock_unused(heap) > dirty_cap_pages(heap)) {
+    if (heap->stage[STAGE_DIRTY].decay.decay_ms > 0 &&
+        page_stock_unused(heap) > dirty_cap_pages(heap)) {
         purge_to_cap(heap);
     }
     size_t cap = dirty_cap_pages(heap);
-    heap->purge_from_pages = heap->decay.decay_ms > 0 ? cap : SIZE_MAX;
+    heap->purge_from_pages = heap->stage[STAGE_DIRTY].decay.decay_ms > 0 ? cap : SIZE_MAX;
     if (heap->ticks == 0) {
         heap->ticks = TICKS_PER_CLOCK;
-        purge_to(heap, decay_advance(&heap->decay, os_time_coarse_ns(), page_stock_unused(heap)));
+        purge_to(heap, decay_advance(&heap->stage[STAGE_DIRTY].decay, os_time_coarse_ns(),
+                                     page_stock_unused(heap)));
     }
 }
 

@@ -61,7 +61,7 @@ static inline void purge_note_growth(struct page_heap *heap, unsigned reused_pag
     heap->growth.reused_pages += reused_pages;
     heap->peak_active_pages = larger(heap->peak_active_pages, heap->active_pages);
     if (UNLIKELY(page_stock_unused(heap) > purge_room_below_peak(heap)) &&
-        heap->decay.decay_ms > 0) {
+        heap->stage[STAGE_DIRTY].decay.decay_ms > 0) {
         purge_for_growth(heap);
     }
 }

@@ -126,7 +126,7 @@ static void one_empty_slab_is_kept_and_a_purge_drops_it(void **state)
     assert_null(arena->bin[class_index].empty);
     assert_int_equal(arena->bin[class_index].counters.current_slabs, 0);
     assert_int_equal(arena->pages.active_pages, 0);
-    assert_int_equal(arena->pages.dirty_pages, 0);
+    assert_int_equal(arena->pages.stage[STAGE_DIRTY].page_count, 0);
 }
 
 static void decay_purges_what_is_old(void **state)
@@ -142,7 +142,7 @@ static void decay_purges_what_is_old(void **state)
     uint64_t later = now + (uint64_t)3600 * 1000000000;
     arena_decay(arena, later);
     arena_decay(arena, later + (uint64_t)3600 * 1000000000);
-    assert_int_equal(arena->pages.dirty_pages, 0);
+    assert_int_equal(arena->pages.stage[STAGE_DIRTY].page_count, 0);
     assert_true(page_heap_is_valid(&arena->pages));
 }
 

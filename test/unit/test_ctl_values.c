@@ -264,10 +264,10 @@ static void purging_acts_on_one_arena_or_on_all(void **state)
     assert_int_equal(act_arena_purge(mib, NULL), 0);
     assert_int_equal(read_number(read_pages, page_mib, offsetof(struct pages_view, dirty_pages)),
                      0);
-    assert_int_equal(two->pages.dirty_pages, 16);
+    assert_int_equal(two->pages.stage[STAGE_DIRTY].page_count, 16);
     mib[1] = CTL_ALL_ARENAS;
     assert_int_equal(act_arena_purge(mib, NULL), 0);
-    assert_int_equal(two->pages.dirty_pages, 0);
+    assert_int_equal(two->pages.stage[STAGE_DIRTY].page_count, 0);
     large_free(blocks[0], CODE_RUN);
     large_free(blocks[1], CODE_RUN);
     /* An automatic arena that no thread needed yet has nothing to purge. */

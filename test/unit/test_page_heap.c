@@ -146,10 +146,10 @@ static void random_runs_never_overlap_and_all_counts_agree(void **state)
             if (step % 500 == 499) {
                 size_t keep = unit_below(&load.random, 2000);
                 page_heap_purge(&heap, keep);
-                assert_true(heap.dirty_pages + heap.recent_pages <= keep);
+                assert_true(heap.stage[STAGE_DIRTY].page_count + heap.recent_pages <= keep);
             }
             if (decays_ms[i] == 0) {
-                assert_int_equal(heap.dirty_pages + heap.recent_pages, 0);
+                assert_int_equal(heap.stage[STAGE_DIRTY].page_count + heap.recent_pages, 0);
             }
         }
         assert_int_equal(load.wrong, 0);
@@ -254,7 +254,7 @@ static void what_was_not_touched_stays_clean(void **state)
     memset(run->first, 1, 30 * PAGE_BYTES);
     unsigned page = run->page;
     run_free(run, 30);
-    assert_int_equal(heap.dirty_pages, 30);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 30);
     bool zeroed = false;
     run = run_alloc(&heap, request_of(31, 1, LARGE_NONE), &zeroed);
     assert_int_equal(run->page, page);
@@ -317,10 +317,10 @@ static void larger_os_pages_are_purged_whole_only(void **state)
         for (unsigned step = 0; step < 2000; step++) {
             load_step(&load);
             if (step % 100 == 99) {
-                size_t calls = heap.purge_call_count;
+                size_t calls = heap.stage[STAGE_DIRTY].purge_call_count;
                 page_heap_purge(&heap, 0);
                 expect_valid(&heap);
-                assert_true(heap.purge_call_count >= calls);
+                assert_true(heap.stage[STAGE_DIRTY].purge_call_count >= calls);
             }
         }
         assert_int_equal(load.wrong, 0);

@@ -62,11 +62,11 @@ static void random_uses_keep_lists_and_counts(void **state)
         used[i][piece] = !used[i][piece];
         assert_true(page_stock_is_valid(&heap));
     }
-    assert_true(heap.dirty_pages > 0);
-    assert_int_equal(page_stock_unused(&heap), heap.dirty_pages);
-    struct chunk *first = page_stock_visit_dirty(&heap);
-    assert_ptr_equal(first, heap.dirty_last);
-    assert_ptr_not_equal(first, heap.dirty_first);
+    assert_true(heap.stage[STAGE_DIRTY].page_count > 0);
+    assert_int_equal(page_stock_unused(&heap), heap.stage[STAGE_DIRTY].page_count);
+    struct chunk *first = page_stock_visit(&heap, STAGE_DIRTY);
+    assert_ptr_equal(first, heap.stage[STAGE_DIRTY].last);
+    assert_ptr_not_equal(first, heap.stage[STAGE_DIRTY].first);
     for (unsigned i = 0; i < COUNT; i++) {
         for (unsigned piece = 1; piece < PIECES; piece++) {
             if (used[i][piece]) {
@@ -86,9 +86,9 @@ static void damage_is_seen(void **state)
     struct run *keeper = must_alloc(&heap, 10);
     run_free(must_alloc(&heap, 20), 20);
     expect_valid(&heap);
-    heap.dirty_pages++;
+    heap.stage[STAGE_DIRTY].page_count++;
     assert_false(page_heap_is_valid(&heap));
-    heap.dirty_pages--;
+    heap.stage[STAGE_DIRTY].page_count--;
     heap.nonempty ^= 1;
     assert_false(page_heap_is_valid(&heap));
     heap.nonempty ^= 1;

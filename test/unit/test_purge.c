@@ -40,14 +40,14 @@ static void purged_pages_read_as_zero_and_live_ones_stay(void **state)
     for (unsigned i = 0; i < COUNT; i += 2) {
         run_free(runs[i], runs[i]->page_count);
     }
-    size_t dirty = heap.dirty_pages;
+    size_t dirty = heap.stage[STAGE_DIRTY].page_count;
     assert_true(dirty > 0);
     page_heap_purge(&heap, 0);
     expect_valid(&heap);
-    assert_int_equal(heap.dirty_pages, 0);
-    assert_int_equal(heap.purged_pages, dirty);
-    assert_int_equal(heap.purge_count, 1);
-    assert_true(heap.purge_call_count >= 1);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 0);
+    assert_int_equal(heap.stage[STAGE_DIRTY].purged_pages, dirty);
+    assert_int_equal(heap.stage[STAGE_DIRTY].purge_count, 1);
+    assert_true(heap.stage[STAGE_DIRTY].purge_call_count >= 1);
     for (unsigned i = 0; i < COUNT; i += 2) {
         bool zeroed = false;
         runs[i] = run_alloc(&heap, request_of(1 + i % 9, 1, LARGE_NONE), &zeroed);
@@ -77,22 +77,22 @@ static void unused_pages_go_when_their_time_is_over(void **state)
     for (unsigned i = 1; i < 10; i++) {
         run_free(runs[i], 100);
     }
-    assert_int_equal(heap.dirty_pages, 900);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 900);
     uint64_t now = os_time_ns();
     page_heap_decay(&heap, now);
     page_heap_decay(&heap, now + epoch_ns);
-    assert_int_equal(heap.dirty_pages, 900);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 900);
     size_t former = 900;
     for (unsigned epoch = 2; epoch <= DECAY_STEPS + 2; epoch++) {
         page_heap_decay(&heap, now + epoch * epoch_ns);
-        assert_true(heap.dirty_pages <= former);
-        former = heap.dirty_pages;
+        assert_true(heap.stage[STAGE_DIRTY].page_count <= former);
+        former = heap.stage[STAGE_DIRTY].page_count;
         if (epoch == DECAY_STEPS / 4) {
             expect_valid(&heap);
             assert_true(former > 0);
         }
     }
-    assert_int_equal(heap.dirty_pages, 0);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 0);
     run_free(runs[0], 100);
     expect_empty(&heap);
 }
@@ -113,10 +113,10 @@ static void unused_pages_never_pass_the_cap(void **state)
         run_free(runs[i], 64);
         /* The share that was allowed at the last look, when more pages were active. */
         size_t cap = COUNT * 64 / 4;
-        assert_true(heap.dirty_pages + heap.recent_pages <= cap);
+        assert_true(heap.stage[STAGE_DIRTY].page_count + heap.recent_pages <= cap);
         expect_valid(&heap);
     }
-    assert_true(heap.purge_count > 0);
+    assert_true(heap.stage[STAGE_DIRTY].purge_count > 0);
     expect_empty(&heap);
 }
 
@@ -141,7 +141,7 @@ static void at_a_new_peak_unused_pages_make_room(void **state)
         run_free(runs[i], SMALL);
     }
     /* Below the peak all of them stay. */
-    assert_int_equal(heap.dirty_pages, PAIRS * SMALL);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, PAIRS * SMALL);
     size_t peak = heap.peak_active_pages;
     assert_int_equal(peak, 2 * PAIRS * SMALL);
     struct run *first = NULL;
@@ -152,11 +152,12 @@ static void at_a_new_peak_unused_pages_make_room(void **state)
         first = run;
         count++;
         size_t slack = peak / 32 > SLACK ? peak / 32 : SLACK;
-        assert_true(heap.active_pages + heap.dirty_pages <= peak + slack + 2 * SMALL);
+        assert_true(heap.active_pages + heap.stage[STAGE_DIRTY].page_count <=
+                    peak + slack + 2 * SMALL);
     }
-    assert_true(heap.purged_pages > PAIRS * SMALL - PAIRS);
+    assert_true(heap.stage[STAGE_DIRTY].purged_pages > PAIRS * SMALL - PAIRS);
     /* Few calls for many pages. */
-    assert_true(heap.purge_count < count / 4);
+    assert_true(heap.stage[STAGE_DIRTY].purge_count < count / 4);
     expect_valid(&heap);
     while (first != NULL) {
         struct run *run = first;
@@ -188,8 +189,8 @@ static void pages_that_the_program_locked_in_memory_are_purged_too(void **state)
     page_heap_purge(&heap, 0);
     expect_valid(&heap);
     /* Linux has a call for it from 5.18 on; before, they stay dirty. */
-    assert_true(heap.dirty_pages == 0 || heap.dirty_pages == 8);
-    assert_int_equal(heap.purged_pages, 8 - heap.dirty_pages);
+    assert_true(heap.stage[STAGE_DIRTY].page_count == 0 || heap.stage[STAGE_DIRTY].page_count == 8);
+    assert_int_equal(heap.stage[STAGE_DIRTY].purged_pages, 8 - heap.stage[STAGE_DIRTY].page_count);
     assert_int_equal(syscall(SYS_munlock, first, 8 * PAGE_BYTES), 0);
     run_free(keeper, 1);
     page_heap_purge(&heap, 0);

@@ -186,11 +186,11 @@ static void only_pages_of_used_regions_come_back_dirty(void **state)
     }
     slab_delete(slab);
     assert_true(page_heap_is_valid(&heap));
-    assert_int_equal(heap.dirty_pages, 2);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 2);
     assert_int_equal(heap.active_pages, 0);
 
     slab_delete(new_slab(class_index));
-    assert_true(heap.dirty_pages <= 2);
+    assert_true(heap.stage[STAGE_DIRTY].page_count <= 2);
 }
 
 static void put_interior(void *slab)
