@@ -18,6 +18,8 @@ INTEGER(narenas, unsigned, 0, 1, 4094, CLIP_ABOVE, "",
         "Arenas that threads are spread over; default 4 a CPU.")
 INTEGER(dirty_decay_ms, int64_t, 10000, -1, 18446744072000, REFUSE, "ms",
         "Time until unused dirty pages are purged; -1 never, 0 at once.")
+INTEGER(muzzy_decay_ms, int64_t, 0, -1, 18446744072000, REFUSE, "ms",
+        "Time that purged pages stay for the system to take; -1 for ever, 0 not at all.")
 CHOICE(junk, 0, "false|true|alloc|free", "Fill fresh blocks with 0xa5 and freed ones with 0x5a.")
 CHOICE(thp, 0, "default|always|never",
        "Huge pages for chunks: as the system decides, wanted, or refused.")

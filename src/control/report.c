@@ -94,6 +94,9 @@ static void print_arena(struct printer *printer, unsigned index, bool with_bins)
     print(printer, "dirty: %zu, sweeps: %lu, madvises: %lu, purged pages: %lu\n",
           pages.dirty_pages * PAGE_BYTES, pages.purge_count, pages.purge_call_count,
           pages.purged_pages);
+    print(printer, "muzzy: %zu, sweeps: %lu, madvises: %lu, purged pages: %lu\n",
+          pages.muzzy_pages * PAGE_BYTES, pages.muzzy_purge_count, pages.muzzy_purge_call_count,
+          pages.muzzy_purged_pages);
     print(printer, "mapped: %zu\n", pages.chunk_pages * PAGE_BYTES);
     if (with_bins) {
         print_bins(printer, arena);

@@ -29,15 +29,20 @@ struct pages_view statistics_pages(struct arena *arena)
 {
     struct page_heap *heap = &arena->pages;
     const struct page_stage *dirty = &heap->stage[STAGE_DIRTY];
+    const struct page_stage *muzzy = &heap->stage[STAGE_MUZZY];
     lock_acquire(&heap->lock);
     struct pages_view view = {
         .active_pages = heap->active_pages,
         .dirty_pages = dirty->page_count + heap->recent_pages,
+        .muzzy_pages = muzzy->page_count,
         .chunk_pages = heap->chunk_pages,
         .large_pages = heap->large_pages,
         .purge_count = dirty->purge_count,
         .purge_call_count = dirty->purge_call_count,
         .purged_pages = dirty->purged_pages,
+        .muzzy_purge_count = muzzy->purge_count,
+        .muzzy_purge_call_count = muzzy->purge_call_count,
+        .muzzy_purged_pages = muzzy->purged_pages,
         .lock_count = heap->lock.acquire_count,
         .lock_wait_count = heap->lock.wait_count,
     };

@@ -40,11 +40,15 @@ struct bin_view statistics_bin(struct arena *arena, unsigned bin);
 struct pages_view {
     size_t active_pages;
     size_t dirty_pages;
+    size_t muzzy_pages;
     size_t chunk_pages;
     size_t large_pages;
-    uint64_t purge_count;
+    uint64_t purge_count; /* of dirty pages */
     uint64_t purge_call_count;
     uint64_t purged_pages;
+    uint64_t muzzy_purge_count;
+    uint64_t muzzy_purge_call_count;
+    uint64_t muzzy_purged_pages;
     uint64_t lock_count;
     uint64_t lock_wait_count;
 };

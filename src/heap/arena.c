@@ -29,6 +29,9 @@ static void arena_init(struct arena *arena, unsigned index)
 {
     arena->index = index;
     page_heap_init(&arena->pages, arena, options.dirty_decay_ms);
+    if (options.muzzy_decay_ms != 0) {
+        page_heap_set_muzzy_decay(&arena->pages, options.muzzy_decay_ms);
+    }
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
         lock_init(&arena->bin[i].lock, LOCK_BIN);
     }

@@ -31,6 +31,10 @@ MUST_USE bool os_unmap(void *address, size_t size_bytes);
 /* Drops the content of pages: they cost no memory and read as zero. False when refused. */
 MUST_USE bool os_purge(void *address, size_t size_bytes);
 
+/* Lets the kernel drop the content of pages when it needs memory, not at once: until a page is
+ * written to again it reads as its old content or, at any moment, as zero. False when refused. */
+MUST_USE bool os_purge_lazily(void *address, size_t size_bytes);
+
 /* Resizes a whole mapping in place (no new address given) or moves its pages to `target`, a mapped
  * range that is replaced. Bytes are not copied. False, and nothing changed, when refused. */
 MUST_USE bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes);

@@ -28,6 +28,8 @@ static struct {
 } pool;
 
 static_assert(sizeof(struct run) == 128, "two cache lines a run");
+static_assert(offsetof(struct chunk, run) % sizeof(struct run) != 0,
+              "or gcc adds the offset to the index of a run, with three instructions more a free");
 static_assert(CHUNK_PAGES <= UINT16_MAX, "page numbers and slots are 16 bits wide");
 
 void chunk_pool_start(void)
@@ -42,7 +44,9 @@ static void chunk_reset(struct chunk *chunk, unsigned first, unsigned count)
     bits_set_range(chunk->used, 0, CHUNK_PAGES);
     bits_clear_range(chunk->used, first, count);
     memset(chunk->dirty, 0, sizeof chunk->dirty);
+    memset(chunk->muzzy, 0, sizeof chunk->muzzy);
     memset(chunk->purged, 0, sizeof chunk->purged);
+    chunk->muzzy_pages = 0;
     chunk->purged_pages = 0;
     chunk->free_pages = (uint16_t)count;
     chunk->valid_pages = (uint16_t)count;
@@ -198,7 +202,9 @@ struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *firs
 void chunk_give_back(struct chunk *chunk)
 {
     ASSERT(chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0);
+    ASSERT(chunk->muzzy_pages == 0);
     ASSERT(!chunk->stage[STAGE_DIRTY].linked);
+    ASSERT(!chunk->stage[STAGE_MUZZY].linked);
     ASSERT_SLOW(chunk_is_valid(chunk));
     chunk->heap = NULL;
     chunk->previous = NULL;
@@ -270,20 +276,37 @@ unsigned chunk_unuse(struct chunk *chunk, unsigned page, unsigned page_count, un
 
 unsigned chunk_note_purged(struct chunk *chunk, unsigned page, unsigned page_count)
 {
-    unsigned purged = bits_move_range(chunk->purged, chunk->dirty, page, page_count);
-    chunk->purged_pages = (uint16_t)(chunk->purged_pages + purged);
-    return purged;
+    unsigned dirty = bits_move_range(chunk->purged, chunk->dirty, page, page_count);
+    unsigned muzzy = 0;
+    if (chunk->muzzy_pages > 0) {
+        muzzy = bits_move_range(chunk->purged, chunk->muzzy, page, page_count);
+        chunk->muzzy_pages = (uint16_t)(chunk->muzzy_pages - muzzy);
+    }
+    chunk->purged_pages = (uint16_t)(chunk->purged_pages + dirty + muzzy);
+    return dirty;
+}
+
+unsigned chunk_note_muzzy(struct chunk *chunk, unsigned page, unsigned page_count)
+{
+    unsigned dirty = bits_move_range(chunk->muzzy, chunk->dirty, page, page_count);
+    chunk->muzzy_pages = (uint16_t)(chunk->muzzy_pages + dirty);
+    return dirty;
 }
 
 unsigned chunk_note_reused(struct chunk *chunk, unsigned page, unsigned page_count)
 {
+    unsigned muzzy = 0;
+    if (chunk->muzzy_pages > 0) {
+        muzzy = bits_move_range(chunk->dirty, chunk->muzzy, page, page_count);
+        chunk->muzzy_pages = (uint16_t)(chunk->muzzy_pages - muzzy);
+    }
     if (chunk->purged_pages == 0) {
-        return 0;
+        return muzzy;
     }
     unsigned reused = bits_count_range(chunk->purged, page, page_count);
     bits_clear_range(chunk->purged, page, page_count);
     chunk->purged_pages = (uint16_t)(chunk->purged_pages - reused);
-    return reused;
+    return reused + muzzy;
 }
 
 struct run *chunk_run_new(struct chunk *chunk, unsigned page, unsigned page_count, bool every_page)
@@ -322,10 +345,14 @@ bool chunk_is_valid(const struct chunk *chunk)
 {
     unsigned unused = 0;
     unsigned dirty = 0;
+    unsigned muzzy = 0;
     unsigned purged = 0;
+    uint64_t in_two_states = 0;
     for (unsigned i = 0; i < CHUNK_WORDS; i++) {
         unused += bits_count(~chunk->used[i]);
         purged += bits_count(chunk->purged[i]);
+        muzzy += bits_count(chunk->muzzy[i]);
+        in_two_states |= chunk->muzzy[i] & (chunk->dirty[i] | chunk->purged[i]);
         dirty += bits_count(chunk->dirty[i] & ~chunk->used[i]);
     }
     unsigned lowest = bits_next_zero(chunk->used, 0, CHUNK_PAGES);
@@ -337,7 +364,7 @@ bool chunk_is_valid(const struct chunk *chunk)
         at = bits_next_zero(chunk->used, end, CHUNK_PAGES);
     }
     return unused == chunk->free_pages && dirty == chunk->dirty_pages &&
-           purged == chunk->purged_pages &&
+           muzzy == chunk->muzzy_pages && purged == chunk->purged_pages && in_two_states == 0 &&
            (lowest == CHUNK_PAGES || lowest >= chunk->first_free) &&
            map_owner(chunk->base) == chunk;
 }

@@ -3,18 +3,24 @@
  *     used    1: the page belongs to a run (or lies outside a partial chunk)
  *     dirty   1: the page may hold other bytes than zero, and memory is spent on it
  *
- *     used dirty
- *      0    0     clean: reads as zero, costs nothing
- *      0    1     unused dirty: purging makes it clean
- *      1    any   in a run; the bit says what the page was when it came, or worse
+ *     muzzy   1: unused, and the system may take its memory at any moment: the content is undefined
+ *
+ *     used dirty muzzy
+ *      0    0     0     clean: reads as zero, costs nothing
+ *      0    1     0     unused dirty: purging makes it muzzy or clean
+ *      0    0     1     muzzy: purging makes it clean
+ *      1    any   0     in a run; `dirty` says what the page was when it came, or worse: what
+ *                       was muzzy is dirty
  *
  * The descriptor of a chunk lies in the allocator's own memory, with the descriptors of its runs
  * behind it: what a program writes past a block cannot reach them. run_of leads from a page to its
  * run.
  *
  * Invariants: free_pages is the number of zeros in `used`; dirty_pages that of pages unused and
- * dirty; no stretch of unused pages is longer than longest_free (an upper bound: allocation may
- * leave it stale, a failed search makes it exact); no unused page lies below first_free.
+ * dirty, muzzy_pages that of ones in `muzzy`; a muzzy page is neither dirty nor purged; a chunk
+ * with dirty or muzzy pages is no spare one; no stretch of unused pages is longer than longest_free
+ * (an upper bound: allocation may leave it stale, a failed search makes it exact); no unused page
+ * lies below first_free.
  *
  * Guarded by the lock of the page heap that owns the chunk, or of the pool while it is spare.
  */
@@ -55,7 +61,7 @@ struct run {
 };
 
 /* The stages that unused pages pass through on their way back to the system. */
-enum { STAGE_DIRTY, STAGES };
+enum { STAGE_DIRTY, STAGE_MUZZY, STAGES };
 
 /* Place in the list of a stage: the chunks that have such pages. */
 struct chunk_link {
@@ -70,11 +76,13 @@ struct chunk {
     struct chunk_link stage[STAGES];
     struct page_heap *heap; /* NULL while spare; readers without lock hold a block of it */
     char *base;
-    uint64_t used[CHUNK_WORDS];
+    _Alignas(64) uint64_t used[CHUNK_WORDS]; /* each of these bitmaps is one cache line */
     uint64_t dirty[CHUNK_WORDS];
+    uint64_t muzzy[CHUNK_WORDS];
     uint64_t purged[CHUNK_WORDS]; /* clean because they were purged, and not used since */
     uint16_t free_pages;
     uint16_t dirty_pages;
+    uint16_t muzzy_pages;
     uint16_t purged_pages;
     uint16_t valid_pages; /* 512 unless partial */
     uint16_t longest_free;
@@ -88,12 +96,12 @@ struct chunk {
 
 void chunk_pool_start(void);
 
-/* A chunk without runs or dirty pages, for heap, with at least page_count adjacent pages: spare, or
+/* A chunk without runs, all clean, for heap, with at least page_count adjacent pages: spare, or
  * freshly mapped, perhaps a partial one. NULL when memory is refused. *first_use is set when the
  * process has never had so many chunks before. */
 MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *first_use);
 
-/* Puts a chunk without runs or dirty pages among the spare ones. */
+/* Puts a chunk without runs, all clean, among the spare ones. */
 void chunk_give_back(struct chunk *chunk);
 
 /* First page of a stretch of page_count unused pages whose page number is a multiple of alignment
@@ -105,9 +113,12 @@ unsigned chunk_find(struct chunk *chunk, unsigned page_count, unsigned alignment
 void chunk_use(struct chunk *chunk, unsigned page, unsigned page_count);
 unsigned chunk_unuse(struct chunk *chunk, unsigned page, unsigned page_count, unsigned touched);
 
-/* Unused pages were purged: the dirty ones are clean now. Result: how many were dirty. */
+/* Unused pages were purged: the dirty and muzzy ones are clean now, or lazily: the dirty ones are
+ * muzzy now. Result: how many were dirty. */
 unsigned chunk_note_purged(struct chunk *chunk, unsigned page, unsigned page_count);
-/* Pages come into use. Result: how many of them had been purged since they were used last. */
+unsigned chunk_note_muzzy(struct chunk *chunk, unsigned page, unsigned page_count);
+/* Pages come into use; muzzy ones are dirty from now on. Result: how many of them had been purged,
+ * lazily or not, since they were used last. */
 unsigned chunk_note_reused(struct chunk *chunk, unsigned page, unsigned page_count);
 
 /* A descriptor for a run of the pages, which are used; every_page: run_of leads from each page to

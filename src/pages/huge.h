@@ -8,7 +8,9 @@
  * it costs no memory before it is written, and saves the next calls. Growth moves page tables
  * (mremap), not bytes.
  *
- * Freed mappings are kept for reuse, a few and within a bound of bytes; the oldest leave first.
+ * Freed mappings are kept for reuse, a few and within a bound of bytes; the oldest leave first,
+ * when the time of dirty pages is over. They have no muzzy stage: what leaves is unmapped, since
+ * address space and page tables are to go too, and muzzy_decay_ms does not count here.
  *
  * Invariants: 0 < size_bytes <= map_bytes; both multiples of 4 KiB and the OS page; cached_bytes is
  * the sum of the kept mappings. One lock guards everything here but the fields of a live block,

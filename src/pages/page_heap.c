@@ -29,6 +29,16 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
     heap->growth.slack_pages = SLACK_PAGES;
 }
 
+void page_heap_set_muzzy_decay(struct page_heap *heap, int64_t decay_ms)
+{
+    lock_acquire(&heap->lock);
+    decay_init(&heap->stage[STAGE_MUZZY].decay, decay_ms);
+    if (decay_ms == 0) {
+        purge_muzzy(heap, 0);
+    }
+    lock_release(&heap->lock);
+}
+
 /* Tells the system once a chunk what the option says of huge pages; by default nothing. */
 static void choose_page_size(struct chunk *chunk)
 {
@@ -171,14 +181,14 @@ static void count_free(struct page_heap *heap, const struct run *run)
 void page_heap_purge(struct page_heap *heap, size_t keep_pages)
 {
     lock_acquire(&heap->lock);
-    purge_to(heap, keep_pages);
+    purge_for_good(heap, keep_pages);
     lock_release(&heap->lock);
 }
 
 void page_heap_decay(struct page_heap *heap, uint64_t now_ns)
 {
     lock_acquire(&heap->lock);
-    purge_to(heap, decay_advance(&heap->stage[STAGE_DIRTY].decay, now_ns, page_stock_unused(heap)));
+    purge_by_time(heap, now_ns);
     lock_release(&heap->lock);
 }
 
@@ -196,7 +206,8 @@ static struct run *carve_run(struct page_heap *heap, struct run_request request,
     struct run *run = chunk_run_new(chunk, page, request.page_count, request.every_page);
     count_alloc(heap, run, request.large_index);
     if (dirty < request.page_count) {
-        purge_note_growth(heap, chunk_note_reused(chunk, page, request.page_count));
+        struct page_range range = {page, request.page_count};
+        purge_note_growth(heap, page_stock_reuse(heap, chunk, range, zeroed));
     }
     return run;
 }
@@ -304,7 +315,9 @@ bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
     unsigned more = page_count - run->page_count;
     if (end + more <= CHUNK_PAGES && bits_next_one(chunk->used, end, CHUNK_PAGES) >= end + more) {
         page_stock_use(heap, chunk, end, more);
-        heap->regret_pages += chunk_note_reused(chunk, end, more);
+        bool zeroed;
+        struct page_range range = {end, more};
+        heap->regret_pages += page_stock_reuse(heap, chunk, range, &zeroed);
         count_free(heap, run);
         run->page_count = (uint16_t)page_count;
         count_alloc(heap, run, large_index);

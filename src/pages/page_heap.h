@@ -7,8 +7,9 @@
  * What falls unused is kept for reuse within the bounds of purge.h. An empty clean chunk goes to
  * the process's pool. The counts and lists are kept by page_stock.h.
  *
- * Invariants: active_pages + recent_pages + dirty + clean pages = pages of the heap's chunks; a
- * chunk with dirty pages is in the dirty list unless it is being purged; nonempty has bit b set iff
+ * Invariants: active_pages + recent_pages + dirty + muzzy + clean pages = pages of the heap's
+ * chunks; a chunk is in the list of a stage iff it has pages of that stage, but a dirty one may be
+ * missing while it is being purged; nonempty has bit b set iff
  * list[b] is not empty.
  *
  * Thread safety: each function takes the heap's lock, except where said. While pages are purged the
@@ -96,7 +97,10 @@ struct page_policy {
 };
 extern struct page_policy page_policy;
 
+/* decay_ms: of the dirty pages. No page becomes muzzy until the other function says so. */
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
+/* From now on purged pages stay muzzy for so long, -1: for ever; 0: not at all. */
+void page_heap_set_muzzy_decay(struct page_heap *heap, int64_t decay_ms);
 
 /* A run of pages. *zeroed tells whether all of it reads as zero. NULL when memory is refused. */
 MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed);
@@ -120,9 +124,10 @@ void run_shrink(struct run *run, unsigned page_count, uint8_t large_index);
 /* Gives the end of a run back that was taken for room to grow and never touched. */
 void run_trim(struct run *run, unsigned page_count, uint8_t large_index);
 
-/* Purges until at most keep_pages dirty pages are left, oldest first. */
+/* Purges for good until at most keep_pages dirty pages, oldest first, and no muzzy ones are left.
+ */
 void page_heap_purge(struct page_heap *heap, size_t keep_pages);
-/* Purges what the decay curve no longer allows at this time. */
+/* Purges what the decay curves no longer allow at this time. */
 void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
 
 bool page_heap_is_valid(const struct page_heap *heap);

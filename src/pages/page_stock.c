@@ -119,16 +119,47 @@ void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page
     if (chunk->dirty_pages > 0 && !chunk->stage[STAGE_DIRTY].linked) {
         stage_append(heap, STAGE_DIRTY, chunk);
     }
-    if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0) {
+    if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0 &&
+        chunk->muzzy_pages == 0) {
         remove_chunk(heap, chunk);
     }
 }
 
-void page_stock_release(struct page_heap *heap, struct run *run, unsigned touched)
+/* The chunk had muzzy_before muzzy pages a moment ago. */
+static void settle_muzzy(struct page_heap *heap, struct chunk *chunk, unsigned muzzy_before)
 {
-    struct chunk *chunk = run->chunk;
-    chunk_run_delete(run);
-    page_stock_unuse(heap, chunk, run->page, run->page_count, touched);
+    heap->stage[STAGE_MUZZY].page_count += chunk->muzzy_pages;
+    heap->stage[STAGE_MUZZY].page_count -= muzzy_before;
+    if (chunk->muzzy_pages > 0 && muzzy_before == 0) {
+        stage_append(heap, STAGE_MUZZY, chunk);
+    } else if (chunk->muzzy_pages == 0 && muzzy_before > 0) {
+        stage_remove(heap, STAGE_MUZZY, chunk);
+    }
+}
+
+unsigned page_stock_reuse_muzzy(struct page_heap *heap, struct chunk *chunk,
+                                struct page_range range, bool *zeroed)
+{
+    unsigned muzzy = chunk->muzzy_pages;
+    unsigned reused = chunk_note_reused(chunk, range.page, range.page_count);
+    *zeroed = *zeroed && chunk->muzzy_pages == muzzy;
+    settle_muzzy(heap, chunk, muzzy);
+    return reused;
+}
+
+void page_stock_note_purged(struct page_heap *heap, struct chunk *chunk, struct page_range range)
+{
+    unsigned muzzy = chunk->muzzy_pages;
+    heap->stage[STAGE_DIRTY].purged_pages += chunk_note_purged(chunk, range.page, range.page_count);
+    heap->stage[STAGE_MUZZY].purged_pages += muzzy - chunk->muzzy_pages;
+    settle_muzzy(heap, chunk, muzzy);
+}
+
+void page_stock_note_muzzy(struct page_heap *heap, struct chunk *chunk, struct page_range range)
+{
+    unsigned muzzy = chunk->muzzy_pages;
+    heap->stage[STAGE_DIRTY].purged_pages += chunk_note_muzzy(chunk, range.page, range.page_count);
+    settle_muzzy(heap, chunk, muzzy);
 }
 
 void page_stock_drop_recent(struct page_heap *heap, unsigned count)
@@ -144,6 +175,23 @@ void page_stock_drop_recent(struct page_heap *heap, unsigned count)
     }
 }
 
+/* A chunk with pages of the stage that is missing in the list shows in the sum, unless it is full.
+ */
+static bool stage_is_valid(const struct page_heap *heap, unsigned stage_index)
+{
+    size_t pages = 0;
+    const struct page_stage *stage = &heap->stage[stage_index];
+    for (const struct chunk *chunk = stage->first; chunk != NULL;
+         chunk = chunk->stage[stage_index].next) {
+        unsigned here = stage_index == STAGE_DIRTY ? chunk->dirty_pages : chunk->muzzy_pages;
+        if (here == 0 || !chunk->stage[stage_index].linked) {
+            return false;
+        }
+        pages += here;
+    }
+    return pages == stage->page_count;
+}
+
 bool page_stock_is_valid(const struct page_heap *heap)
 {
     for (unsigned list = 0; list < PAGE_HEAP_LISTS; list++) {
@@ -157,10 +205,5 @@ bool page_stock_is_valid(const struct page_heap *heap)
             }
         }
     }
-    size_t dirty = 0;
-    for (const struct chunk *chunk = heap->stage[STAGE_DIRTY].first; chunk != NULL;
-         chunk = chunk->stage[STAGE_DIRTY].next) {
-        dirty += chunk->dirty_pages;
-    }
-    return dirty == heap->stage[STAGE_DIRTY].page_count;
+    return stage_is_valid(heap, STAGE_DIRTY) && stage_is_valid(heap, STAGE_MUZZY);
 }

@@ -12,6 +12,11 @@
 #include "base/bits.h"
 #include "pages/page_heap.h"
 
+struct page_range {
+    unsigned page;
+    unsigned page_count;
+};
+
 /* The list of a longest free stretch, 1 <= pages <= 512. Four lists a doubling; lists 0..6 hold one
  * length each. */
 static inline unsigned page_stock_list(unsigned pages)
@@ -40,16 +45,39 @@ void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page,
 void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page,
                       unsigned page_count, unsigned touched);
 
+/* Unused pages came into use. Result: how many of them had been purged. *zeroed becomes false when
+ * one is muzzy: its content is undefined. */
+unsigned page_stock_reuse_muzzy(struct page_heap *heap, struct chunk *chunk,
+                                struct page_range range, bool *zeroed);
+static inline unsigned page_stock_reuse(struct page_heap *heap, struct chunk *chunk,
+                                        struct page_range range, bool *zeroed)
+{
+    if (chunk->muzzy_pages == 0) {
+        return chunk_note_reused(chunk, range.page, range.page_count);
+    }
+    return page_stock_reuse_muzzy(heap, chunk, range, zeroed);
+}
+
+/* Unused pages were purged, for good or lazily. */
+void page_stock_note_purged(struct page_heap *heap, struct chunk *chunk, struct page_range range);
+void page_stock_note_muzzy(struct page_heap *heap, struct chunk *chunk, struct page_range range);
+
 /* The chunk with pages of a stage that was not visited for longest; there is one. It goes to the
  * end of the list, behind what cannot be purged or comes meanwhile. */
 struct chunk *page_stock_visit(struct page_heap *heap, unsigned stage_index);
 
 /* Ends a run for good. */
-void page_stock_release(struct page_heap *heap, struct run *run, unsigned touched);
+static inline void page_stock_release(struct page_heap *heap, struct run *run, unsigned touched)
+{
+    struct chunk *chunk = run->chunk;
+    chunk_run_delete(run);
+    page_stock_unuse(heap, chunk, run->page, run->page_count, touched);
+}
+
 /* Ends the oldest of the runs that are kept whole. */
 void page_stock_drop_recent(struct page_heap *heap, unsigned count);
 
-/* Pages that hold memory which nobody uses. */
+/* Pages that hold memory which nobody uses and the system cannot take. */
 static inline size_t page_stock_unused(const struct page_heap *heap)
 {
     return heap->stage[STAGE_DIRTY].page_count + heap->recent_pages;

@@ -27,94 +27,125 @@ static size_t dirty_cap_pages(const struct page_heap *heap)
     return cap < room ? cap : room;
 }
 
-struct purge_range {
-    unsigned page;
-    unsigned page_count;
+/* What is purged of a chunk: the pages of one stage; lazily: dirty ones become muzzy. */
+struct purge {
+    unsigned stage_index;
+    bool lazily;
 };
 
-/* The whole OS pages of the unused stretch at..end-1 whose first dirty page is `first`. */
-static struct purge_range whole_os_pages(unsigned at, unsigned first, unsigned end)
+enum purge_result { PURGE_REFUSED, PURGE_LAZY, PURGE_FOR_GOOD };
+
+/* The whole OS pages of the stretch at..end-1 whose first page to be purged is `first`. */
+static struct page_range whole_os_pages(unsigned at, unsigned first, unsigned end)
 {
     unsigned per_os_page = (unsigned)(os_page_bytes / PAGE_BYTES);
     unsigned start = (unsigned)bits_round_down(first, per_os_page);
     start = start < at ? (unsigned)bits_round_up(at, per_os_page) : start;
     unsigned last = (unsigned)bits_round_down(end, per_os_page);
-    return (struct purge_range){start, last > start ? last - start : 0};
+    return (struct page_range){start, last > start ? last - start : 0};
 }
 
-/* Collects stretches of unused pages from the first dirty one to the last, and marks them used: the
- * purge then needs no lock. Clean pages between are purged once more, which is cheaper than a
- * second call. Result: the number of ranges. */
-static unsigned claim_ranges(struct page_heap *heap, struct chunk *chunk,
-                             struct purge_range ranges[PURGE_RANGES], unsigned *from)
+/* The pages that a stretch may not hold: used ones, and for a purge of muzzy pages the dirty ones,
+ * whose time has not come. */
+static const uint64_t *obstacles(const struct chunk *chunk, unsigned stage_index,
+                                 uint64_t used_or_dirty[CHUNK_WORDS])
 {
+    if (stage_index == STAGE_DIRTY) {
+        return chunk->used;
+    }
+    for (unsigned i = 0; i < CHUNK_WORDS; i++) {
+        used_or_dirty[i] = chunk->used[i] | chunk->dirty[i];
+    }
+    return used_or_dirty;
+}
+
+/* Collects stretches of unused pages from the first of the stage to the last, and marks them used:
+ * the purge then needs no lock. Other pages between are purged once more, which is cheaper than a
+ * second call. Result: the number of ranges. */
+static unsigned claim_ranges(struct page_heap *heap, struct chunk *chunk, unsigned stage_index,
+                             struct page_range ranges[PURGE_RANGES], unsigned *from)
+{
+    uint64_t used_or_dirty[CHUNK_WORDS];
+    const uint64_t *walls = obstacles(chunk, stage_index, used_or_dirty);
+    const uint64_t *wanted = stage_index == STAGE_DIRTY ? chunk->dirty : chunk->muzzy;
     unsigned count = 0;
-    unsigned at = bits_next_zero(chunk->used, *from, CHUNK_PAGES);
+    unsigned at = bits_next_zero(walls, *from, CHUNK_PAGES);
     while (at < CHUNK_PAGES && count < PURGE_RANGES) {
-        unsigned end = bits_next_one(chunk->used, at, CHUNK_PAGES);
-        unsigned first = bits_next_one(chunk->dirty, at, CHUNK_PAGES);
+        unsigned end = bits_next_one(walls, at, CHUNK_PAGES);
+        unsigned first = bits_next_one(wanted, at, CHUNK_PAGES);
         if (first < end) {
-            struct purge_range range = whole_os_pages(at, first, end);
+            struct page_range range = whole_os_pages(at, first, end);
             if (range.page_count > 0) {
                 page_stock_use(heap, chunk, range.page, range.page_count);
                 ranges[count++] = range;
             }
         }
-        at = bits_next_zero(chunk->used, end, CHUNK_PAGES);
+        at = bits_next_zero(walls, end, CHUNK_PAGES);
     }
     *from = at;
     return count;
 }
 
-/* Purges one chunk's dirty pages. The lock is let go meanwhile; claimed pages keep the chunk in
- * this heap. Result: pages purged. */
-static size_t purge_chunk(struct page_heap *heap, struct chunk *chunk)
+static enum purge_result purge_range(const struct chunk *chunk, struct page_range range,
+                                     bool lazily)
 {
-    size_t purged = 0;
+    char *address = chunk_page_address(chunk, range.page);
+    size_t size_bytes = (size_t)range.page_count * PAGE_BYTES;
+    if (lazily && os_purge_lazily(address, size_bytes)) {
+        return PURGE_LAZY;
+    }
+    return os_purge(address, size_bytes) ? PURGE_FOR_GOOD : PURGE_REFUSED;
+}
+
+static void note_result(struct page_heap *heap, struct chunk *chunk, struct page_range range,
+                        enum purge_result result)
+{
+    if (result == PURGE_LAZY) {
+        page_stock_note_muzzy(heap, chunk, range);
+    } else if (result == PURGE_FOR_GOOD) {
+        page_stock_note_purged(heap, chunk, range);
+    }
+}
+
+/* The lock is let go meanwhile; claimed pages keep the chunk in this heap. */
+static void purge_chunk(struct page_heap *heap, struct chunk *chunk, struct purge purge)
+{
     unsigned from = 0;
     while (from < CHUNK_PAGES) {
-        struct purge_range ranges[PURGE_RANGES];
-        unsigned count = claim_ranges(heap, chunk, ranges, &from);
+        struct page_range ranges[PURGE_RANGES];
+        unsigned count = claim_ranges(heap, chunk, purge.stage_index, ranges, &from);
         if (count == 0) {
-            return purged;
+            return;
         }
         lock_release(&heap->lock);
-        bool done[PURGE_RANGES];
+        enum purge_result results[PURGE_RANGES];
         for (unsigned i = 0; i < count; i++) {
-            done[i] = os_purge(chunk_page_address(chunk, ranges[i].page),
-                               (size_t)ranges[i].page_count * PAGE_BYTES);
+            results[i] = purge_range(chunk, ranges[i], purge.lazily);
         }
         lock_acquire(&heap->lock);
-        heap->stage[STAGE_DIRTY].purge_call_count += count;
+        heap->stage[purge.stage_index].purge_call_count += count;
         /* Once the last claim is dropped the chunk may leave this heap: look at it no more then. */
         bool last_pass = from >= CHUNK_PAGES;
         for (unsigned i = 0; i < count; i++) {
-            if (done[i]) {
-                purged += chunk_note_purged(chunk, ranges[i].page, ranges[i].page_count);
-            }
+            note_result(heap, chunk, ranges[i], results[i]);
             bool gone = chunk->free_pages + ranges[i].page_count == chunk->valid_pages;
             page_stock_unuse(heap, chunk, ranges[i].page, ranges[i].page_count, 0);
             if (gone || (last_pass && i + 1 == count)) {
-                return purged;
+                return;
             }
         }
     }
-    return purged;
 }
 
-/* Each chunk is visited at most once: pages that the system refuses to purge stay dirty. */
-void purge_to(struct page_heap *heap, size_t keep_pages)
+/* Each chunk is visited at most once: pages that the system refuses to purge stay what they are. */
+static void purge_stage(struct page_heap *heap, struct purge purge, size_t keep_pages)
 {
+    struct page_stage *stage = &heap->stage[purge.stage_index];
     bool purging = false;
-    if (page_stock_unused(heap) <= keep_pages) {
-        return;
-    }
-    page_stock_drop_recent(heap, heap->recent_count);
-    struct page_stage *stage = &heap->stage[STAGE_DIRTY];
     size_t visits = heap->chunk_count;
     uint64_t purged_before = stage->purged_pages;
     while (stage->page_count > keep_pages && stage->first != NULL && visits-- > 0) {
-        stage->purged_pages += purge_chunk(heap, page_stock_visit(heap, STAGE_DIRTY));
+        purge_chunk(heap, page_stock_visit(heap, purge.stage_index), purge);
         purging = true;
     }
     if (purging && stage->purged_pages == purged_before) {
@@ -125,6 +156,41 @@ void purge_to(struct page_heap *heap, size_t keep_pages)
     if (purging) {
         stage->purge_count++;
         decay_purged(&stage->decay, stage->page_count);
+    }
+}
+
+static void purge_dirty(struct page_heap *heap, size_t keep_pages, bool lazily)
+{
+    if (page_stock_unused(heap) > keep_pages) {
+        page_stock_drop_recent(heap, heap->recent_count);
+        purge_stage(heap, (struct purge){STAGE_DIRTY, lazily}, keep_pages);
+    }
+}
+
+void purge_to(struct page_heap *heap, size_t keep_pages)
+{
+    purge_dirty(heap, keep_pages, heap->stage[STAGE_MUZZY].decay.decay_ms != 0);
+}
+
+void purge_muzzy(struct page_heap *heap, size_t keep_pages)
+{
+    purge_stage(heap, (struct purge){STAGE_MUZZY, false}, keep_pages);
+}
+
+void purge_for_good(struct page_heap *heap, size_t keep_pages)
+{
+    purge_dirty(heap, keep_pages, false);
+    purge_muzzy(heap, 0);
+}
+
+void purge_by_time(struct page_heap *heap, uint64_t now_ns)
+{
+    struct page_stage *dirty = &heap->stage[STAGE_DIRTY];
+    struct page_stage *muzzy = &heap->stage[STAGE_MUZZY];
+    purge_to(heap, decay_advance(&dirty->decay, now_ns, page_stock_unused(heap)));
+    if (muzzy->decay.decay_ms > 0) {
+        /* Even without muzzy pages: the curve learns that they are gone. */
+        purge_muzzy(heap, decay_advance(&muzzy->decay, now_ns, muzzy->page_count));
     }
 }
 
@@ -156,22 +222,21 @@ static void purge_to_cap(struct page_heap *heap)
 
 NOINLINE void purge_slow(struct page_heap *heap)
 {
-    if (heap->stage[STAGE_DIRTY].decay.decay_ms == 0) {
+    int64_t decay_ms = heap->stage[STAGE_DIRTY].decay.decay_ms;
+    if (decay_ms == 0) {
         heap->purge_from_pages = 0;
-        heap->ticks = TICKS_PER_CLOCK;
         purge_to(heap, 0);
-        return;
+    } else {
+        size_t cap = decay_ms > 0 ? dirty_cap_pages(heap) : SIZE_MAX;
+        if (page_stock_unused(heap) > cap) {
+            purge_to_cap(heap);
+            cap = dirty_cap_pages(heap);
+        }
+        heap->purge_from_pages = cap;
     }
-    if (heap->stage[STAGE_DIRTY].decay.decay_ms > 0 &&
-        page_stock_unused(heap) > dirty_cap_pages(heap)) {
-        purge_to_cap(heap);
-    }
-    size_t cap = dirty_cap_pages(heap);
-    heap->purge_from_pages = heap->stage[STAGE_DIRTY].decay.decay_ms > 0 ? cap : SIZE_MAX;
     if (heap->ticks == 0) {
         heap->ticks = TICKS_PER_CLOCK;
-        purge_to(heap, decay_advance(&heap->stage[STAGE_DIRTY].decay, os_time_coarse_ns(),
-                                     page_stock_unused(heap)));
+        purge_by_time(heap, os_time_coarse_ns());
     }
 }
 

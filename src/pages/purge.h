@@ -6,6 +6,12 @@
  * peak is that of what it uses. Each purge that proves wrong, since its pages are wanted back soon,
  * raises the bound that asked for it.
  *
+ * What the bounds no longer allow goes to the system for good and is clean then; or, when the heap
+ * has the second stage (muzzy_decay_ms is not 0), lazily: the system takes the memory when it needs
+ * some. Such pages are muzzy. They follow a curve of their own, at whose end they go for good; no
+ * cap or peak bounds them, since no other program is short of memory for their sake. Placing runs
+ * does not look at the stage: a muzzy page is wanted before those of a new chunk, that is all.
+ *
  * Thread safety: the heap's lock is held in every function. While pages are purged the lock is let
  * go; the pages are marked used meanwhile.
  */
@@ -20,8 +26,16 @@ enum {
     SLACK_DIVISOR = 32,
 };
 
-/* Purges until at most keep_pages dirty pages are left, oldest first. */
+/* Purges until at most keep_pages dirty pages are left, oldest first: lazily when the heap has
+ * muzzy pages at all. */
 void purge_to(struct page_heap *heap, size_t keep_pages);
+/* The same for good, whatever stages the heap has, and all muzzy pages. */
+void purge_for_good(struct page_heap *heap, size_t keep_pages);
+/* Purges for good until at most keep_pages muzzy pages are left. */
+void purge_muzzy(struct page_heap *heap, size_t keep_pages);
+
+/* Purges what the curves of both stages no longer allow at this time. */
+void purge_by_time(struct page_heap *heap, uint64_t now_ns);
 
 /* Purges what the bounds no longer allow: the clock or the cap asks for it. */
 void purge_slow(struct page_heap *heap);

@@ -91,6 +91,7 @@ static void arenas_and_options_are_readable(void **state)
     assert_true(READ("thread.arena", unsigned) < count);
     if (getenv("MALLOC_CONF") == NULL) {
         assert_int_equal(READ("opt.dirty_decay_ms", ssize_t), 10000);
+        assert_int_equal(READ("opt.muzzy_decay_ms", ssize_t), 0);
     }
 }
 

@@ -26,7 +26,8 @@ static inline void expect_valid(const struct page_heap *heap)
     assert_true(page_heap_is_valid(heap));
     size_t free_pages = free_pages_in_lists(heap);
     assert_int_equal(heap->active_pages + heap->recent_pages + free_pages, heap->chunk_pages);
-    assert_true(heap->stage[STAGE_DIRTY].page_count <= free_pages);
+    assert_true(heap->stage[STAGE_DIRTY].page_count + heap->stage[STAGE_MUZZY].page_count <=
+                free_pages);
     assert_true(heap->large_pages <= heap->active_pages);
 }
 
@@ -37,6 +38,8 @@ static inline void expect_empty(struct page_heap *heap)
     assert_int_equal(heap->active_pages, 0);
     assert_int_equal(heap->large_pages, 0);
     assert_int_equal(heap->stage[STAGE_DIRTY].page_count, 0);
+    assert_int_equal(heap->stage[STAGE_MUZZY].page_count, 0);
+    assert_null(heap->stage[STAGE_MUZZY].first);
     assert_int_equal(heap->recent_pages, 0);
     assert_int_equal(heap->chunk_count, 0);
     assert_int_equal(heap->chunk_pages, 0);

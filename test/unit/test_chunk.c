@@ -44,6 +44,8 @@ static void give_back(struct chunk *chunk)
 {
     memset(chunk->dirty, 0, sizeof chunk->dirty);
     chunk->dirty_pages = 0;
+    memset(chunk->muzzy, 0, sizeof chunk->muzzy);
+    chunk->muzzy_pages = 0;
     chunk_give_back(chunk);
 }
 
@@ -268,6 +270,39 @@ static void a_chunk_knows_which_purged_pages_are_wanted_back(void **state)
     give_back(chunk);
 }
 
+static void lazily_purged_pages_are_muzzy_then_clean_or_dirty_once_used(void **state)
+{
+    (void)state;
+    struct chunk *chunk = must_take();
+    (void)chunk_note_reused(chunk, 0, CHUNK_PAGES);
+    chunk_use(chunk, 0, 100);
+    (void)chunk_unuse(chunk, 0, 100, 60);
+    chunk_use(chunk, 0, 50);
+    assert_int_equal(chunk_note_muzzy(chunk, 0, 50), 50);
+    (void)chunk_unuse(chunk, 0, 50, 0);
+    assert_true(chunk_is_valid(chunk));
+    assert_int_equal(chunk->dirty_pages, 10);
+    assert_int_equal(chunk->muzzy_pages, 50);
+    /* A purge for good takes both kinds. */
+    chunk_use(chunk, 40, 40);
+    assert_int_equal(chunk_note_purged(chunk, 40, 40), 10);
+    (void)chunk_unuse(chunk, 40, 40, 0);
+    assert_true(chunk_is_valid(chunk));
+    assert_int_equal(chunk->dirty_pages, 0);
+    assert_int_equal(chunk->muzzy_pages, 40);
+    assert_int_equal(chunk->purged_pages, 20);
+    /* Coming into use they are dirty, and still are when nobody touched them. */
+    chunk_use(chunk, 30, 15);
+    assert_int_equal(chunk_note_reused(chunk, 30, 15), 15);
+    assert_int_equal(chunk->muzzy_pages, 30);
+    assert_int_equal(chunk->purged_pages, 15);
+    assert_int_equal(bits_count_range(chunk->dirty, 0, CHUNK_PAGES), 10);
+    (void)chunk_unuse(chunk, 30, 15, 0);
+    assert_int_equal(chunk->dirty_pages, 10);
+    assert_true(chunk_is_valid(chunk));
+    give_back(chunk);
+}
+
 static void a_run_is_found_from_all_its_pages_or_from_the_first(void **state)
 {
     (void)state;
@@ -329,7 +364,7 @@ static void each_damage_is_seen(void **state)
     assert_true(chunk_is_valid(chunk));
     struct chunk whole;
     memcpy(&whole, chunk, offsetof(struct chunk, run_of));
-    for (unsigned damage = 0; damage < 8; damage++) {
+    for (unsigned damage = 0; damage < 12; damage++) {
         switch (damage) {
         case 0:
             bits_set_range(chunk->used, 300, 1);
@@ -351,6 +386,22 @@ static void each_damage_is_seen(void **state)
             break;
         case 6:
             chunk->first_free = 51;
+            break;
+        case 7:
+            bits_set_range(chunk->muzzy, 65, 1);
+            break;
+        case 8:
+            chunk->muzzy_pages++;
+            break;
+        case 9:
+            bits_set_range(chunk->muzzy, 55, 1);
+            chunk->muzzy_pages++;
+            break;
+        case 10:
+            bits_set_range(chunk->muzzy, 65, 1);
+            bits_set_range(chunk->purged, 65, 1);
+            chunk->muzzy_pages++;
+            chunk->purged_pages++;
             break;
         default:
             map_set_owner(chunk->base, &heap);
@@ -447,6 +498,7 @@ int main(void)
         cmocka_unit_test(every_single_run_can_be_used_and_released),
         cmocka_unit_test(random_uses_agree_with_a_model_of_the_pages),
         cmocka_unit_test(a_chunk_knows_which_purged_pages_are_wanted_back),
+        cmocka_unit_test(lazily_purged_pages_are_muzzy_then_clean_or_dirty_once_used),
         cmocka_unit_test(a_run_is_found_from_all_its_pages_or_from_the_first),
         cmocka_unit_test(descriptors_of_runs_are_distinct_and_reused),
         cmocka_unit_test(each_damage_is_seen),

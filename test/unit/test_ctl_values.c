@@ -7,6 +7,7 @@
 
 #include "control/ctl.h"
 #include "control/ctl_values.h"
+#include "pages/purge.h"
 
 extern const char *API(malloc_conf);
 const char *API(malloc_conf) = "narenas:12,stats_print_opts:gab";
@@ -281,6 +282,39 @@ static void purging_acts_on_one_arena_or_on_all(void **state)
     assert_int_equal(result_of(read_arena_threads, page_mib, 0), ENOENT);
 }
 
+/* The block's tail, freed under a policy of muzzy pages. */
+static void each_counter_of_muzzy_pages_is_readable(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    page_heap_set_muzzy_decay(&arena->pages, DECAY_NEVER);
+    void *block = large_alloc(arena, 2 * 65536, 1, false);
+    memset(block, 1, 2 * 65536);
+    assert_true(large_resize(block, CODE_RUN, 65536, false));
+    lock_acquire(&arena->pages.lock);
+    purge_to(&arena->pages, 0);
+    lock_release(&arena->pages.lock);
+    size_t mib[] = {0, 0, arena->index, 0};
+    assert_int_equal(read_number(read_pages, mib, offsetof(struct pages_view, dirty_pages)), 0);
+    assert_int_equal(read_number(read_pages, mib, offsetof(struct pages_view, purged_pages)), 16);
+    assert_int_equal(read_number(read_pages, mib, offsetof(struct pages_view, muzzy_pages)), 16);
+    arena_purge(arena);
+    static const struct {
+        size_t offset;
+        uint64_t expected;
+    } counters[] = {
+        {offsetof(struct pages_view, muzzy_pages), 0},
+        {offsetof(struct pages_view, purged_pages), 16},
+        {offsetof(struct pages_view, muzzy_purge_count), 1},
+        {offsetof(struct pages_view, muzzy_purge_call_count), 1},
+        {offsetof(struct pages_view, muzzy_purged_pages), 16},
+    };
+    for (unsigned i = 0; i < sizeof counters / sizeof counters[0]; i++) {
+        assert_int_equal(read_number(read_pages, mib, counters[i].offset), counters[i].expected);
+    }
+    large_free(block, CODE_RUN);
+}
+
 static void arenas_are_counted_and_known(void **state)
 {
     (void)state;
@@ -315,6 +349,7 @@ int main(void)
         cmocka_unit_test(bin_counters_are_those_of_the_arena),
         cmocka_unit_test(requests_in_caches_count_before_they_are_merged),
         cmocka_unit_test(purging_acts_on_one_arena_or_on_all),
+        cmocka_unit_test(each_counter_of_muzzy_pages_is_readable),
         cmocka_unit_test(arenas_are_counted_and_known),
         cmocka_unit_test(zero_reallocs_are_counted),
     };

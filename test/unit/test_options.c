@@ -280,6 +280,7 @@ static void the_last_setting_of_a_key_wins_and_errors_skip_their_pair_only(void 
     options_reset();
     assert_true(options.tcache);
     assert_int_equal(options.dirty_decay_ms, 10000);
+    assert_int_equal(options.muzzy_decay_ms, 0);
 }
 
 static void unknown_experimental_keys_are_told_but_are_no_error(void **state)
@@ -348,8 +349,9 @@ static bool all_in_range(void)
 static void every_truncation_is_survived(void **state)
 {
     (void)state;
-    static const char whole[] = "narenas:3,dirty_decay_ms:-1,junk:alloc,thp:never,zero:true,"
-                                "stats_print_opts:Jgm,zero_realloc:abort,confirm_conf:false";
+    static const char whole[] =
+        "narenas:3,dirty_decay_ms:-1,muzzy_decay_ms:5,junk:alloc,thp:never,zero:true,"
+        "stats_print_opts:Jgm,zero_realloc:abort,confirm_conf:false";
     for (size_t length = 0; length < sizeof whole; length++) {
         options_reset();
         (void)apply("%.*s", (int)length, whole);

@@ -150,6 +150,31 @@ static void purged_memory_reads_as_zero_and_its_neighbours_stay(void **state)
     EXPECT_ERRNO_KEPT();
 }
 
+static bool is_old_or_zero(const char *block, size_t size_bytes, char old)
+{
+    size_t wrong = 0;
+    for (size_t i = 0; i < size_bytes; i++) {
+        wrong += block[i] != old && block[i] != 0;
+    }
+    return wrong == 0;
+}
+
+static void lazily_purged_memory_is_old_or_zero_and_keeps_what_is_written_after(void **state)
+{
+    (void)state;
+    char *block = must_map(4 * os_page_bytes);
+    memset(block, 7, 4 * os_page_bytes);
+    assert_true(os_purge_lazily(block + os_page_bytes, 2 * os_page_bytes));
+    assert_true(bytes_are(block, os_page_bytes, 7));
+    assert_true(is_old_or_zero(block + os_page_bytes, 2 * os_page_bytes, 7));
+    assert_true(bytes_are(block + 3 * os_page_bytes, os_page_bytes, 7));
+    memset(block, 9, 4 * os_page_bytes);
+    assert_true(bytes_are(block, 4 * os_page_bytes, 9));
+    must_unmap(block, 4 * os_page_bytes);
+    assert_false(os_purge_lazily(block, os_page_bytes));
+    EXPECT_ERRNO_KEPT();
+}
+
 static void a_mapping_grows_in_place_only_into_free_space(void **state)
 {
     (void)state;
@@ -361,6 +386,8 @@ int main(void)
         cmocka_unit_test_setup(aligned_memory_is_aligned_and_costs_its_size_only, mark_errno),
         cmocka_unit_test_setup(refused_unmapping_is_told, mark_errno),
         cmocka_unit_test_setup(purged_memory_reads_as_zero_and_its_neighbours_stay, mark_errno),
+        cmocka_unit_test_setup(lazily_purged_memory_is_old_or_zero_and_keeps_what_is_written_after,
+                               mark_errno),
         cmocka_unit_test_setup(a_mapping_grows_in_place_only_into_free_space, mark_errno),
         cmocka_unit_test_setup(moved_pages_keep_their_content_and_leave_their_place, mark_errno),
         cmocka_unit_test_setup(populated_pages_are_resident_and_zero, mark_errno),

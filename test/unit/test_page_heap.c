@@ -131,12 +131,14 @@ static void load_end(struct load *load)
 static void random_runs_never_overlap_and_all_counts_agree(void **state)
 {
     (void)state;
-    static const int64_t decays_ms[] = {DECAY_NEVER, 0, 10000};
+    static const int64_t decays_ms[] = {DECAY_NEVER, 0, 10000, 0, 0, 1};
+    static const int64_t muzzy_decays_ms[] = {0, 0, 0, DECAY_NEVER, 1, 1};
     uint64_t seed = unit_seed(9);
     for (unsigned i = 0; i < sizeof decays_ms / sizeof decays_ms[0]; i++) {
         static struct page_heap heap;
         static struct load load;
         page_heap_init(&heap, NULL, decays_ms[i]);
+        page_heap_set_muzzy_decay(&heap, muzzy_decays_ms[i]);
         load = (struct load){.heap = &heap, .random = seed + i};
         for (unsigned step = 0; step < 5000; step++) {
             load_step(&load);
@@ -387,12 +389,14 @@ static void *work(void *argument)
 static void threads_share_a_heap_while_it_purges(void **state)
 {
     (void)state;
-    static const int64_t decays_ms[] = {0, 10000};
+    static const int64_t decays_ms[] = {0, 10000, 0};
+    static const int64_t muzzy_decays_ms[] = {0, 0, 1};
     static struct load loads[WORKERS];
     static struct page_heap heap;
     uint64_t seed = unit_seed(11);
-    for (unsigned round = 0; round < 2; round++) {
+    for (unsigned round = 0; round < 3; round++) {
         page_heap_init(&heap, NULL, decays_ms[round]);
+        page_heap_set_muzzy_decay(&heap, muzzy_decays_ms[round]);
         pthread_t threads[WORKERS];
         for (unsigned i = 0; i < WORKERS; i++) {
             loads[i] = (struct load){.heap = &heap, .random = seed + i};

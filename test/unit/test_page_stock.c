@@ -1,7 +1,7 @@
 /* test_page_stock.c: goal: the lists of chunks and the counts of pages agree with the chunks after
- * any sequence of uses and releases, and damage to them is seen. Method: a page heap of the test's
- * own, whose chunks are used and released at random by hand, every list re-counted; damage done by
- * hand.
+ * any sequence of uses, releases and purges, and damage to them is seen.
+ * Method: a page heap of the test's own, whose chunks are used, released and purged at random by
+ * hand, every list re-counted; damage done by hand.
  */
 #include "page_heap_check.h"
 
@@ -37,6 +37,30 @@ static struct chunk *add_used_chunk(struct page_heap *heap)
     return chunk;
 }
 
+/* As a purge does: the pages are used meanwhile. */
+static void purge_piece(struct page_heap *heap, struct chunk *chunk, struct page_range range,
+                        bool lazily)
+{
+    page_stock_use(heap, chunk, range.page, range.page_count);
+    if (lazily) {
+        page_stock_note_muzzy(heap, chunk, range);
+    } else {
+        page_stock_note_purged(heap, chunk, range);
+    }
+    page_stock_unuse(heap, chunk, range.page, range.page_count, 0);
+}
+
+/* As a run does. */
+static void use_piece(struct page_heap *heap, struct chunk *chunk, struct page_range range)
+{
+    unsigned muzzy = bits_count_range(chunk->muzzy, range.page, range.page_count);
+    unsigned purged = bits_count_range(chunk->purged, range.page, range.page_count);
+    bool zeroed = true;
+    page_stock_use(heap, chunk, range.page, range.page_count);
+    assert_int_equal(page_stock_reuse(heap, chunk, range, &zeroed), muzzy + purged);
+    assert_int_equal(zeroed, muzzy == 0);
+}
+
 static void random_uses_keep_lists_and_counts(void **state)
 {
     (void)state;
@@ -54,14 +78,18 @@ static void random_uses_keep_lists_and_counts(void **state)
     for (unsigned step = 0; step < 4000; step++) {
         unsigned i = unit_below(&random, COUNT);
         unsigned piece = 1 + unit_below(&random, PIECES - 1);
-        if (used[i][piece]) {
+        if (!used[i][piece] && unit_below(&random, 3) == 0) {
+            purge_piece(&heap, chunks[i], (struct page_range){piece * PIECE, PIECE},
+                        unit_below(&random, 3) > 0);
+        } else if (used[i][piece]) {
             page_stock_unuse(&heap, chunks[i], piece * PIECE, PIECE, unit_below(&random, 17));
         } else {
-            page_stock_use(&heap, chunks[i], piece * PIECE, PIECE);
+            use_piece(&heap, chunks[i], (struct page_range){piece * PIECE, PIECE});
         }
-        used[i][piece] = !used[i][piece];
+        used[i][piece] = bits_get(chunks[i]->used, piece * PIECE);
         assert_true(page_stock_is_valid(&heap));
     }
+    assert_true(heap.stage[STAGE_MUZZY].page_count > 0);
     assert_true(heap.stage[STAGE_DIRTY].page_count > 0);
     assert_int_equal(page_stock_unused(&heap), heap.stage[STAGE_DIRTY].page_count);
     struct chunk *first = page_stock_visit(&heap, STAGE_DIRTY);
@@ -89,6 +117,12 @@ static void damage_is_seen(void **state)
     heap.stage[STAGE_DIRTY].page_count++;
     assert_false(page_heap_is_valid(&heap));
     heap.stage[STAGE_DIRTY].page_count--;
+    heap.stage[STAGE_DIRTY].first->stage[STAGE_DIRTY].linked = false;
+    assert_false(page_heap_is_valid(&heap));
+    heap.stage[STAGE_DIRTY].first->stage[STAGE_DIRTY].linked = true;
+    heap.stage[STAGE_MUZZY].page_count++;
+    assert_false(page_heap_is_valid(&heap));
+    heap.stage[STAGE_MUZZY].page_count--;
     heap.nonempty ^= 1;
     assert_false(page_heap_is_valid(&heap));
     heap.nonempty ^= 1;

@@ -1,11 +1,12 @@
-/* test_purge.c: goal: unused pages go back when the policy says, read as zero then, and no page
- * that is in use is touched. Method: page heaps of the test's own, with tags in each page of a live
- * run; the clock is made up; caps and peaks are small; pages that cannot be purged are locked in
- * memory.
+/* test_purge.c: goal: unused pages go back when the policy says, lazily or for good, read as zero
+ * when promised so, and no page that is in use is touched.
+ * Method: page heaps of the test's own, with tags in each page of a live run; the clock is made up;
+ * caps and peaks are small; pages that cannot be purged, or not lazily, are locked in memory.
  */
 #include "page_heap_check.h"
 
 #include "api/process.h"
+#include "base/bits.h"
 #include "os/os.h"
 
 #include <sys/syscall.h>
@@ -197,6 +198,236 @@ static void pages_that_the_program_locked_in_memory_are_purged_too(void **state)
     expect_empty(&heap);
 }
 
+/* A heap whose dirty pages stay until they are purged, and its muzzy ones for ever. */
+static void init_with_muzzy(struct page_heap *heap, int64_t decay_ms)
+{
+    page_heap_init(heap, NULL, decay_ms);
+    page_heap_set_muzzy_decay(heap, DECAY_NEVER);
+}
+
+static void expect_stages(const struct page_heap *heap, size_t dirty, size_t muzzy)
+{
+    expect_valid(heap);
+    assert_int_equal(heap->stage[STAGE_DIRTY].page_count, dirty);
+    assert_int_equal(heap->stage[STAGE_MUZZY].page_count, muzzy);
+}
+
+/* The system does not take them while it has memory, so a wrong promise shows. */
+static void muzzy_pages_are_never_promised_to_be_zero(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    init_with_muzzy(&heap, 0);
+    struct run *keeper = must_alloc(&heap, 1);
+    struct run *run = must_alloc(&heap, 10);
+    unsigned page = run->page;
+    memset(run->first, 5, bytes_of(run));
+    run_free(run, 10);
+    expect_stages(&heap, 0, 10);
+    assert_int_equal(heap.stage[STAGE_DIRTY].purged_pages, 10);
+    assert_int_equal(heap.stage[STAGE_MUZZY].purge_call_count, 0);
+    /* All of them, the rest with clean pages behind it, clean pages alone. */
+    bool zeroed = true;
+    run = run_alloc(&heap, request_of(4, 1, LARGE_NONE), &zeroed);
+    assert_int_equal(run->page, page);
+    assert_false(zeroed);
+    expect_stages(&heap, 0, 6);
+    struct run *mixed = run_alloc(&heap, request_of(20, 1, LARGE_NONE), &zeroed);
+    assert_int_equal(mixed->page, page + 4);
+    assert_false(zeroed);
+    expect_stages(&heap, 0, 0);
+    struct run *clean = run_alloc(&heap, request_of(20, 1, LARGE_NONE), &zeroed);
+    assert_true(zeroed);
+    assert_true(bytes_are(clean->first, bytes_of(clean), 0));
+    /* Nobody touched it, but what was muzzy is not clean again. */
+    run_free(mixed, 0);
+    expect_stages(&heap, 0, 6);
+    run_free(clean, 0);
+    run_free(run, 0);
+    run_free(keeper, 0);
+    expect_empty(&heap);
+}
+
+static void a_run_grows_over_muzzy_pages(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    init_with_muzzy(&heap, 0);
+    bool zeroed;
+    struct run *run = run_alloc(&heap, request_of(5, 1, 1), &zeroed);
+    struct run *behind = must_alloc(&heap, 10);
+    memset(behind->first, 5, bytes_of(behind));
+    run_free(behind, 10);
+    expect_stages(&heap, 0, 10);
+    assert_true(run_grow(run, 8, 4));
+    expect_stages(&heap, 0, 7);
+    assert_int_equal(bits_count_range(run->chunk->dirty, run->page, 8), 3);
+    run_shrink(run, 1, 1);
+    expect_stages(&heap, 0, 14);
+    run_free(run, 1);
+    expect_empty(&heap);
+}
+
+/* Looks three times, a minute apart: what came before the second look is gone at the third. */
+static void pass_time(struct page_heap *heap)
+{
+    const uint64_t minute_ns = 60000ull * 1000000;
+    const uint64_t now = os_time_ns();
+    for (unsigned i = 0; i < 3; i++) {
+        page_heap_decay(heap, now + i * minute_ns);
+    }
+}
+
+static void a_chunk_of_muzzy_pages_stays_until_they_are_clean(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    init_with_muzzy(&heap, 0);
+    for (unsigned way = 0; way < 3; way++) {
+        size_t spare_bytes = chunk_pool_statistics().spare_bytes;
+        struct run *run = must_alloc(&heap, 100);
+        struct chunk *chunk = run->chunk;
+        memset(run->first, 1, bytes_of(run));
+        run_free(run, 100);
+        expect_stages(&heap, 0, 100);
+        assert_int_equal(heap.chunk_count, 1);
+        assert_ptr_equal(chunk->heap, &heap);
+        if (way == 0) {
+            page_heap_purge(&heap, 0);
+        } else if (way == 1) {
+            page_heap_set_muzzy_decay(&heap, 0);
+            page_heap_set_muzzy_decay(&heap, 10000);
+        } else {
+            pass_time(&heap);
+        }
+        expect_stages(&heap, 0, 0);
+        assert_int_equal(heap.chunk_count, 0);
+        assert_null(chunk->heap);
+        assert_true(chunk_pool_statistics().spare_bytes >= spare_bytes);
+        assert_int_equal(heap.stage[STAGE_MUZZY].purged_pages, 100 * (way + 1));
+        assert_int_equal(heap.stage[STAGE_MUZZY].purge_count, way + 1);
+        assert_int_equal(heap.stage[STAGE_MUZZY].purge_call_count, way + 1);
+    }
+    expect_empty(&heap);
+}
+
+static void a_purge_of_muzzy_pages_leaves_their_dirty_neighbours(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    init_with_muzzy(&heap, 10000);
+    struct run *runs[4];
+    for (unsigned i = 0; i < 4; i++) {
+        runs[i] = must_alloc(&heap, 10);
+        memset(runs[i]->first, 1, bytes_of(runs[i]));
+    }
+    run_free(runs[0], 10);
+    run_free(runs[2], 10);
+    pass_time(&heap);
+    expect_stages(&heap, 0, 20);
+    run_free(runs[1], 10);
+    expect_stages(&heap, 10, 20);
+    page_heap_set_muzzy_decay(&heap, 0);
+    expect_stages(&heap, 10, 0);
+    assert_int_equal(heap.stage[STAGE_MUZZY].purge_call_count, 2);
+    run_free(runs[3], 10);
+    expect_empty(&heap);
+}
+
+static void pages_pass_both_stages_in_their_times(void **state)
+{
+    (void)state;
+    page_policy.dirty_cap_bytes = (size_t)1 << 40;
+    struct page_heap heap;
+    const uint64_t epoch_ns = 3600ull * 1000000000;
+    const int64_t decay_ms = 3600 * 1000 * (int64_t)DECAY_STEPS;
+    page_heap_init(&heap, NULL, decay_ms);
+    page_heap_set_muzzy_decay(&heap, decay_ms);
+    struct run *keeper = must_alloc(&heap, 1);
+    struct run *runs[10];
+    for (unsigned i = 0; i < 10; i++) {
+        runs[i] = must_alloc(&heap, 45);
+    }
+    for (unsigned i = 0; i < 10; i++) {
+        run_free(runs[i], 45);
+    }
+    const uint64_t now = os_time_ns();
+    size_t most_muzzy = 0;
+    for (unsigned epoch = 0; epoch <= 2 * DECAY_STEPS + 4; epoch++) {
+        page_heap_decay(&heap, now + epoch * epoch_ns);
+        size_t dirty = heap.stage[STAGE_DIRTY].page_count;
+        size_t muzzy = heap.stage[STAGE_MUZZY].page_count;
+        expect_valid(&heap);
+        assert_int_equal(heap.stage[STAGE_DIRTY].purged_pages, 450 - dirty);
+        assert_int_equal(heap.stage[STAGE_MUZZY].purged_pages, 450 - dirty - muzzy);
+        assert_true(epoch <= DECAY_STEPS + 2 || dirty == 0);
+        most_muzzy = muzzy > most_muzzy ? muzzy : most_muzzy;
+    }
+    assert_true(most_muzzy > 0);
+    expect_stages(&heap, 0, 0);
+    run_free(keeper, 0);
+    expect_empty(&heap);
+}
+
+/* Whether the freeing thread looks at the clock for them, also when dirty pages go at once. */
+static void muzzy_pages_go_while_runs_are_freed(void **state)
+{
+    (void)state;
+    enum { MUZZY_PAGES = 100, ROUNDS_MAX = 400, RUNS_A_ROUND = 40 };
+    static const int64_t decays_ms[] = {0, 1};
+    for (unsigned i = 0; i < 2; i++) {
+        struct page_heap heap;
+        page_heap_init(&heap, NULL, decays_ms[i]);
+        page_heap_set_muzzy_decay(&heap, 1);
+        struct run *keeper = must_alloc(&heap, 1);
+        run_free(must_alloc(&heap, MUZZY_PAGES), MUZZY_PAGES);
+        for (unsigned round = 0;
+             round < ROUNDS_MAX && heap.stage[STAGE_MUZZY].purged_pages < MUZZY_PAGES; round++) {
+            (void)usleep(5000);
+            for (unsigned run = 0; run < RUNS_A_ROUND; run++) {
+                run_free(must_alloc(&heap, 1), 0);
+            }
+        }
+        assert_true(heap.stage[STAGE_MUZZY].purged_pages >= MUZZY_PAGES - 1);
+        expect_valid(&heap);
+        run_free(keeper, 0);
+        expect_empty(&heap);
+    }
+}
+
+/* Linux refuses it for memory that is locked. */
+static void what_cannot_be_purged_lazily_is_purged_for_good(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    init_with_muzzy(&heap, 0);
+    struct run *keeper = must_alloc(&heap, 1);
+    struct run *stuck = must_alloc(&heap, 8);
+    char *first = stuck->first;
+    if (!lock_in_memory(stuck)) {
+        run_free(stuck, 0);
+        run_free(keeper, 0);
+        expect_empty(&heap);
+        skip();
+    }
+    memset(first, 3, 8 * PAGE_BYTES);
+    run_free(stuck, 8);
+    /* Where locked memory cannot be purged at all (Linux before 5.18) it stays dirty. */
+    bool purgeable = os_purge(first, 8 * PAGE_BYTES);
+    expect_stages(&heap, purgeable ? 0 : 8, 0);
+    if (purgeable) {
+        bool zeroed;
+        stuck = run_alloc(&heap, request_of(8, 1, LARGE_NONE), &zeroed);
+        assert_ptr_equal(stuck->first, first);
+        assert_true(zeroed);
+        assert_true(bytes_are(first, 8 * PAGE_BYTES, 0));
+        run_free(stuck, 0);
+    }
+    assert_int_equal(syscall(SYS_munlock, first, 8 * PAGE_BYTES), 0);
+    run_free(keeper, 0);
+    expect_empty(&heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +436,13 @@ int main(void)
         cmocka_unit_test_teardown(unused_pages_never_pass_the_cap, put_back),
         cmocka_unit_test_teardown(at_a_new_peak_unused_pages_make_room, put_back),
         cmocka_unit_test(pages_that_the_program_locked_in_memory_are_purged_too),
+        cmocka_unit_test(muzzy_pages_are_never_promised_to_be_zero),
+        cmocka_unit_test(a_run_grows_over_muzzy_pages),
+        cmocka_unit_test(a_chunk_of_muzzy_pages_stays_until_they_are_clean),
+        cmocka_unit_test(a_purge_of_muzzy_pages_leaves_their_dirty_neighbours),
+        cmocka_unit_test_teardown(pages_pass_both_stages_in_their_times, put_back),
+        cmocka_unit_test(muzzy_pages_go_while_runs_are_freed),
+        cmocka_unit_test(what_cannot_be_purged_lazily_is_purged_for_good),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }

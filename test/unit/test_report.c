@@ -63,6 +63,8 @@ static void general_information_names_versions_and_every_option(void **state)
         EXPECT(strstr(text, line) != NULL, "%s", option_row(i)->name);
     }
     assert_non_null(strstr(text, "\n  opt.dirty_decay_ms: 10000\n"));
+    assert_non_null(strstr(text, "\n  opt.muzzy_decay_ms: 0\n"));
+    assert_non_null(strstr(text, "\nmuzzy: 0, sweeps: 0, madvises: 0, purged pages: 0\n"));
     assert_non_null(strstr(text, "\n  opt.junk: \"false\"\n"));
     assert_non_null(strstr(text, "\n  opt.tcache: true\n"));
     assert_non_null(strstr(text, "\nPage size: 4096\n"));

@@ -109,6 +109,11 @@ bool os_purge(void *address, size_t size_bytes)
            advise(address, size_bytes, MADV_DONTNEED_LOCKED);
 }
 
+bool os_purge_lazily(void *address, size_t size_bytes)
+{
+    return advise(address, size_bytes, MADV_FREE);
+}
+
 bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes)
 {
     return remap(address, old_bytes, new_bytes, 0, NULL);
