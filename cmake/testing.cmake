@@ -1,6 +1,8 @@
 # Functions that register tests and build their programs. A test is named "<folder>.<file>" and
 # carries its folder as a ctest label unless LABELS says otherwise.
 find_package(Threads REQUIRED)
+include(CheckSymbolExists)
+check_symbol_exists(__GLIBC__ features.h DG_GLIBC)
 
 # The library under test as the programs link it: shared, or static and prefixed under sanitizers.
 add_library(dg_under_test INTERFACE)

@@ -115,10 +115,12 @@ void *mmap(void *address, size_t size_bytes, int protection, int flags, int file
     return (void *)syscall(SYS_mmap, address, size_bytes, protection, flags, file, offset);
 }
 
+#ifndef mmap64 /* musl has one mmap, and a macro for its other name */
 void *mmap64(void *address, size_t size_bytes, int protection, int flags, int file, off64_t offset)
 {
     return mmap(address, size_bytes, protection, flags, file, offset);
 }
+#endif
 
 int munmap(void *address, size_t size_bytes)
 {

@@ -105,7 +105,9 @@ int main(void)
     check_strdup();
     check_libc_blocks();
     check_threads();
+#ifdef __GLIBC__ /* musl's own calls stay with a heap of its own */
     expect("libc's heap does not exist", mappings_with("[heap]") == 0);
+#endif
     printf("version %s, %u failures\n", version != NULL ? version : "?", failure_count);
     return failure_count == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
