@@ -101,9 +101,10 @@ int read_cache_enabled(const size_t *mib, size_t argument, struct ctl_value *val
 int write_cache_enabled(const size_t *mib, const void *new_value)
 {
     (void)mib;
-    bool enabled;
+    unsigned char enabled; /* any byte can be read as one; a bool must be 0 or 1 */
+    static_assert(sizeof enabled == sizeof(bool), "the value is a bool's byte");
     memcpy(&enabled, new_value, sizeof enabled);
-    thread_enable_cache(enabled);
+    thread_enable_cache(enabled != 0);
     return 0;
 }
 

@@ -119,6 +119,17 @@ static void the_cache_goes_off_and_on_and_empties(void **state)
     assert_int_equal(read_number(read_cache_enabled, no_mib, 0), 1);
 }
 
+/* The byte is the program's; what it does to a bool of ours must not depend on the compiler. */
+static void a_byte_that_is_no_truth_value_means_true(void **state)
+{
+    (void)state;
+    const unsigned char odd = 2;
+    const bool off = false;
+    assert_int_equal(write_cache_enabled(no_mib, &off), 0);
+    assert_int_equal(write_cache_enabled(no_mib, &odd), 0);
+    assert_int_equal(read_number(read_cache_enabled, no_mib, 0), 1);
+}
+
 static void check_option(unsigned index)
 {
     const struct option_row *row = option_row(index);
@@ -343,6 +354,7 @@ int main(void)
         cmocka_unit_test(the_thread_moves_to_the_arena_that_is_written),
         cmocka_unit_test(bytes_of_the_thread_are_exact),
         cmocka_unit_test(the_cache_goes_off_and_on_and_empties),
+        cmocka_unit_test(a_byte_that_is_no_truth_value_means_true),
         cmocka_unit_test(options_are_mirrored_with_their_types),
         cmocka_unit_test(choices_are_words_that_stay),
         cmocka_unit_test(classes_are_told_by_index_up_to_their_number),
