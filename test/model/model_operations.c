@@ -81,7 +81,7 @@ static int alignment_flags(const struct block *block)
 static void block_fresh(struct random_stream *random, struct block *block, size_t size_bytes)
 {
     *block =
-        (struct block){.requested_bytes = size_bytes, .alignment = 1, .id = random_next(random)};
+        (struct block){.requested_bytes = size_bytes, .alignment = 1, .id = random_unique(random)};
 }
 
 static void take(struct block *block, void *start, bool zero)
@@ -248,7 +248,7 @@ static void resize_realloc(struct random_stream *random, struct block *block)
     if (block->start == NULL) {
         model_fail("a resize that memory suffices for was refused", block);
     }
-    resized(block, &before, random_next(random), false);
+    resized(block, &before, random_unique(random), false);
 }
 
 static void resize_rallocx(struct random_stream *random, struct block *block)
@@ -270,7 +270,7 @@ static void resize_rallocx(struct random_stream *random, struct block *block)
     if (block->start == NULL) {
         model_fail("a resize that memory suffices for was refused", block);
     }
-    resized(block, &before, random_next(random), zero);
+    resized(block, &before, random_unique(random), zero);
     /* A sized free with the same size and flags finds the class by them, so they must agree. */
     if (block->usable_bytes != nallocx(block->requested_bytes, flags)) {
         model_fail("nallocx promised another usable size", block);
@@ -298,7 +298,7 @@ static void resize_xallocx(struct random_stream *random, struct block *block)
 
     /* The block changed in place, so its new size satisfies the request, and is exact. */
     block->requested_bytes = result;
-    resized(block, &before, random_next(random), zero);
+    resized(block, &before, random_unique(random), zero);
     if (result != block->usable_bytes || result < size_bytes) {
         model_fail("xallocx answered a size that the block does not have", block);
     }

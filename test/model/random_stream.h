@@ -4,7 +4,7 @@
  * no table that would have to be allocated. One stream belongs to one thread; nothing here is
  * shared. random_size() draws request sizes the way that finds bugs: mostly small, many on and
  * beside the boundaries of size classes and pages, and a tail that is uniform in the logarithm of
- * the size.
+ * the size. A stream can be fed with a fuzzer's input instead.
  */
 #ifndef RANDOM_STREAM_H
 #define RANDOM_STREAM_H
@@ -15,6 +15,8 @@
 
 struct random_stream {
     uint64_t state;
+    const uint8_t *bytes; /* of a fuzzer's input, or NULL; draws are these while there are any */
+    size_t byte_count;    /* left there */
 };
 
 static inline uint64_t random_mix(uint64_t value)
@@ -24,16 +26,34 @@ static inline uint64_t random_mix(uint64_t value)
     return value ^ (value >> 31);
 }
 
-static inline uint64_t random_next(struct random_stream *random)
+/* A number that no other draw of the stream gives, whatever it is fed with. */
+static inline uint64_t random_unique(struct random_stream *random)
 {
     random->state += UINT64_C(0x9e3779b97f4a7c15);
     return random_mix(random->state);
 }
 
+/* Two bytes of the input, zero behind its end, repeated: so that the number is spread over any
+ * range that it is reduced to. The factor has none in common with 2, 3 or 5. */
+static inline uint64_t random_fed(struct random_stream *random)
+{
+    uint64_t number = 0;
+    for (unsigned i = 0; i < 2 && random->byte_count > 0; i++, random->byte_count--) {
+        number |= (uint64_t)*random->bytes++ << (8 * i);
+    }
+    return number * UINT64_C(0x0001000100010001);
+}
+
+static inline uint64_t random_next(struct random_stream *random)
+{
+    return random->bytes == NULL ? random_unique(random) : random_fed(random);
+}
+
 /* The stream number `index` of a seed. */
 static inline struct random_stream random_stream_of(uint64_t seed, uint64_t index)
 {
-    return (struct random_stream){random_mix(seed ^ (index * UINT64_C(0xd1342543de82ef95)))};
+    return (struct random_stream){.state =
+                                      random_mix(seed ^ (index * UINT64_C(0xd1342543de82ef95)))};
 }
 
 /* A value in [0, bound); bound > 0. The bias of the remainder is below 2^-40 for our bounds. */
