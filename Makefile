@@ -3,6 +3,7 @@ PREFIX ?= /usr/local
 MANIFEST := build/release/install_manifest.txt
 ACCEPT_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_SECONDS ?= 60
 FUZZ_ARGS ?=
 STRESS_ARGS ?=
 
@@ -36,11 +37,11 @@ accept: release ## real programs on the library; ACCEPT_ARGS go to ctest
 stress: release ## long random, thread, fork and fault tests; STRESS_ARGS go to ctest
 	@ctest --test-dir build/release -L '^stress$$' --output-on-failure --no-tests=error $(STRESS_ARGS)
 
-fuzz: ## the fuzzers, each for a bounded time; FUZZ_ARGS go to ctest
-	@scripts/bootstrap build test
+fuzz: ## the fuzzers, FUZZ_SECONDS (60) for each; FUZZ_ARGS go to test/fuzz/run_fuzz
+	@scripts/bootstrap build fuzz
 	@cmake --preset fuzz
 	@cmake --build --preset fuzz
-	@ctest --test-dir build/fuzz -L '^fuzz$$' --output-on-failure --no-tests=error $(FUZZ_ARGS)
+	@test/fuzz/run_fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS) build/fuzz/bin/fuzz_*
 
 install: all ## install below PREFIX (default /usr/local); honours DESTDIR
 	@cmake --install build/release --prefix $(PREFIX)
