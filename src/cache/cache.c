@@ -14,10 +14,12 @@
 enum {
     /* The bins of one class in all caches together may hold about so many bytes, and one bin so
      * many of them, between BIN_SLOTS_MIN and BIN_SLOTS_MAX blocks: a few threads get long
-     * batches, a thousand stay lean. */
+     * batches, a thousand stay lean. A bin that swings between empty and full may hold more. */
     CLASS_BYTES = 8 << 20,
     BIN_BYTES_MIN = 32 * 1024,
     BIN_BYTES_MAX = 256 * 1024,
+    SWINGING_BYTES_MAX = 512 * 1024,
+    SWINGS_MIN = 4, /* turns, from running empty to running full or back */
     BIN_SLOTS_MIN = 3,
     /* Blocks that move in one batch: enough to make the lock cheap, few enough to leave the rest.
      */
@@ -57,7 +59,9 @@ struct cache *cache_init(void *block, struct arena *arena)
         cache->requests[i] = 0;
         cache->taken[i] = 0;
         cache->requests_told[i] = 0;
+        cache->swings[i] = 0;
     }
+    cache->ran_full = 0;
     memset(cache->piece, 0, sizeof cache->piece);
     cache->nil = NULL;
     cache->front.limit = CACHED_SIZE_MAX + 1;
@@ -88,20 +92,22 @@ static uint64_t bin_requests(const struct cache *cache, unsigned bin)
 }
 
 /* A thread's share of CLASS_BYTES, by the number of threads now. */
-static size_t bin_bytes_limit(void)
+static size_t bin_bytes_limit(bool swings)
 {
+    size_t most = swings ? SWINGING_BYTES_MAX : BIN_BYTES_MAX;
     size_t threads = 1;
     for (unsigned i = 0; i < arena_count(); i++) {
         threads += atomic_load_explicit(&arena_get(i)->thread_count, memory_order_relaxed);
     }
     size_t share = CLASS_BYTES / threads;
-    share = share < BIN_BYTES_MAX ? share : BIN_BYTES_MAX;
+    share = share < most ? share : most;
     return share > BIN_BYTES_MIN ? share : BIN_BYTES_MIN;
 }
 
-static unsigned capacity_limit(unsigned bin)
+static unsigned capacity_limit(const struct cache *cache, unsigned bin)
 {
-    unsigned by_bytes = (unsigned)(bin_bytes_limit() / bin_size[bin]);
+    bool swings = cache->swings[bin] >= SWINGS_MIN;
+    unsigned by_bytes = (unsigned)(bin_bytes_limit(swings) / bin_size[bin]);
     unsigned limit = by_bytes < BIN_SLOTS_MIN ? BIN_SLOTS_MIN : by_bytes;
     return limit < BIN_SLOTS_MAX ? limit : BIN_SLOTS_MAX;
 }
@@ -157,23 +163,38 @@ static NOINLINE bool grow_slow(struct cache *cache, unsigned bin_index)
 {
     struct cache_bin *bin = &cache->front.bin[bin_index];
     if (bin->capacity == 0) {
-        unsigned limit = capacity_limit(bin_index);
+        unsigned limit = capacity_limit(cache, bin_index);
         unsigned start = limit < START_SLOTS ? limit : START_SLOTS;
         bool first = set_slots(cache, bin, bits_highest(start + 1));
         CHECK(first);
         return first;
     }
     unsigned wanted = bin->capacity * 2u + 1;
-    if (wanted <= capacity_limit(bin_index) && set_slots(cache, bin, bits_highest(wanted + 1))) {
+    if (wanted <= capacity_limit(cache, bin_index) &&
+        set_slots(cache, bin, bits_highest(wanted + 1))) {
         return true;
     }
     cache->at_limit |= (uint64_t)1 << bin_index;
     return false;
 }
 
-/* More slots for a bin that ran empty or full. False at its limit. */
-static bool grow(struct cache *cache, unsigned bin_index)
+/* Counts the turns of a bin; the last one raises its limit. */
+static void note_turn(struct cache *cache, unsigned bin_index, bool full)
 {
+    uint64_t bit = (uint64_t)1 << bin_index;
+    bool was_full = (cache->ran_full & bit) != 0;
+    if (was_full != full) {
+        cache->ran_full ^= bit;
+        if (cache->swings[bin_index] < SWINGS_MIN && ++cache->swings[bin_index] == SWINGS_MIN) {
+            cache->at_limit &= ~bit;
+        }
+    }
+}
+
+/* More slots for a bin that ran empty or full. False at its limit. */
+static bool grow(struct cache *cache, unsigned bin_index, bool full)
+{
+    note_turn(cache, bin_index, full);
     return ((cache->at_limit >> bin_index) & 1) == 0 && grow_slow(cache, bin_index);
 }
 
@@ -233,7 +254,7 @@ static bool fill(struct cache *cache, unsigned bin_index)
     struct cache_bin *bin = &cache->front.bin[bin_index];
     uint8_t class_index = (uint8_t)(bin_index - 1);
     ASSERT(bin_count(bin) == 0);
-    (void)grow(cache, bin_index);
+    (void)grow(cache, bin_index, false);
     ASSERT(bin->capacity > 0);
     unsigned filled = 0;
     if (class_index < SMALL_CLASSES) {
@@ -315,7 +336,7 @@ void cache_free(struct cache *cache, uint8_t class_index, void *block)
     }
     if (bin_count(bin) == bin->capacity) {
         note_event(cache);
-        if (bin_count(bin) == bin->capacity && !grow(cache, bin_index)) {
+        if (bin_count(bin) == bin->capacity && !grow(cache, bin_index, true)) {
             ASSERT(bin->capacity > 0);
             unsigned half = (bin->capacity + 1u) / 2;
             flush_oldest(cache, bin_index, half < FLUSH_MAX ? half : FLUSH_MAX);

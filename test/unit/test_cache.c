@@ -110,17 +110,21 @@ static void a_bin_grows_to_its_share_and_then_flushes_the_oldest(void **state)
     }
 }
 
-static unsigned grown_capacity(struct arena *arena, uint8_t class_index, unsigned threads)
+/* The capacity after the blocks were taken and given back so many times. */
+static unsigned grown_capacity(struct arena *arena, uint8_t class_index, unsigned threads,
+                               unsigned rounds)
 {
-    enum { BLOCKS = 600 };
+    enum { BLOCKS = 2000 };
     static void *blocks[BLOCKS];
     unsigned before = atomic_exchange(&arena->thread_count, threads);
     struct cache *cache = new_cache(arena);
-    for (unsigned i = 0; i < BLOCKS; i++) {
-        blocks[i] = take(cache, class_index);
-    }
-    for (unsigned i = 0; i < BLOCKS; i++) {
-        cache_free(cache, class_index, blocks[i]);
+    for (unsigned round = 0; round < rounds; round++) {
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            blocks[i] = take(cache, class_index);
+        }
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            cache_free(cache, class_index, blocks[i]);
+        }
     }
     cache_flush(cache);
     atomic_store(&arena->thread_count, before);
@@ -132,12 +136,20 @@ static void many_threads_have_smaller_shares(void **state)
     (void)state;
     struct arena *arena = fresh_arena();
     uint8_t class_index = class_of(1024);
-    unsigned few = grown_capacity(arena, class_index, 4);
-    unsigned some = grown_capacity(arena, class_index, 100);
-    unsigned many = grown_capacity(arena, class_index, 5000);
-    assert_int_equal(few, 255);
-    assert_int_equal(some, 63);
-    assert_int_equal(many, 31);
+    assert_int_equal(grown_capacity(arena, class_index, 4, 1), 255);
+    assert_int_equal(grown_capacity(arena, class_index, 100, 1), 63);
+    assert_int_equal(grown_capacity(arena, class_index, 5000, 1), 31);
+}
+
+static void a_bin_that_swings_may_hold_more(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    uint8_t class_index = class_of(1024);
+    assert_int_equal(grown_capacity(arena, class_index, 4, 2), 255);
+    assert_int_equal(grown_capacity(arena, class_index, 4, 3), 511);
+    assert_int_equal(grown_capacity(arena, class_index, 4, 20), 511);
+    assert_int_equal(grown_capacity(arena, class_index, 5000, 20), 31);
 }
 
 /* One more doubling of a bin's slots, by allocations alone; the blocks are chained. */
@@ -399,6 +411,7 @@ int main(void)
         cmocka_unit_test(the_block_freed_last_comes_first),
         cmocka_unit_test(a_bin_grows_to_its_share_and_then_flushes_the_oldest),
         cmocka_unit_test(many_threads_have_smaller_shares),
+        cmocka_unit_test(a_bin_that_swings_may_hold_more),
         cmocka_unit_test(a_bin_first_used_late_finds_slots),
         cmocka_unit_test(counters_follow_a_model_of_random_operations),
         cmocka_unit_test(requests_stay_exact_when_the_countdown_ends),
