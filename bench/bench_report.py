@@ -113,6 +113,7 @@ def counts_table(counts):
 
 def report_text(run):
     parts = [f"command: {run.machine['command']}", f"date: {run.machine['date']}"]
+    parts += [f"with rows of {one['date']}: {one['command']}" for one in run.machine["earlier"]]
     parts.append(
         f"machine: {run.machine['cpu']}, {run.machine['cpus']} CPUs, "
         f"{run.machine['memory_gib']:.1f} GiB"

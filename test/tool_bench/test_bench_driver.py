@@ -5,8 +5,11 @@ of the allocator from made-up mappings, and from real processes under a missing 
 one that does not replace malloc. The argument is a build folder that has bench_programs.
 """
 
+import importlib.machinery
+import importlib.util
 import math
 import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree
 from pathlib import Path
@@ -23,6 +26,10 @@ import bench_rows
 import bench_svg
 import bench_verdict
 from bench_allocators import Allocator, mapping_is_right
+
+LOADER = importlib.machinery.SourceFileLoader("run_bench", str(ROOT / "bench/run_bench"))
+run_bench = importlib.util.module_from_spec(importlib.util.spec_from_loader("run_bench", LOADER))
+LOADER.exec_module(run_bench)
 
 BUILD = Path(sys.argv.pop(1)) if len(sys.argv) > 1 else ROOT / "build/release"
 
@@ -61,7 +68,19 @@ def fake_run(results):
     run.allocators = [OURS, JEMALLOC]
     run.names = ["ours", "jemalloc", "glibc"]
     run.reference = "ours"
-    run.machine = {"cpu": "a <cpu> & more", "cpus": 2, "kernel": "k", "command": "c", "date": "d"}
+    run.machine = {
+        "cpu": "a <cpu> & more",
+        "cpus": 2,
+        "kernel": "k",
+        "command": "c",
+        "date": "d",
+        "memory_gib": 1.0,
+        "thp": "none",
+        "earlier": [],
+    }
+    run.verdicts = []
+    run.counts = []
+    run.failures = []
     return run
 
 
@@ -198,6 +217,31 @@ class Outputs(unittest.TestCase):
             ["row", "a"], [["long name", "1"], ["b", "22"]]
         ).splitlines()
         self.assertEqual(len({len(line) for line in lines}), 1)
+
+    def test_rows_of_an_earlier_run_join_those_that_are_measured(self):
+        earlier = fake_run(
+            [
+                entry(row_named("pair 16"), {"ours": [5.0], "jemalloc": [5.0], "glibc": [5.0]}),
+                entry(row_named("pair 64"), {"ours": [1.0], "jemalloc": [2.0], "glibc": [4.0]}),
+            ]
+        )
+        run = fake_run(
+            [entry(row_named("pair 16"), {"ours": [3.0], "jemalloc": [3.0], "glibc": [3.0]})]
+        )
+        # Those of these tests have no files whose version a report could tell.
+        run.allocators = earlier.allocators = []
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "results.json"
+            path.write_text(bench_report.report_json(earlier))
+            run_bench.add_earlier(run, path)
+            self.assertEqual([one["row"].name for one in run.results], ["pair 16", "pair 64"])
+            self.assertEqual(run.results[0]["rounds"][0]["ours"]["cpu_s"], 3.0)
+            self.assertEqual(run.results[1]["peers"], ["jemalloc", "glibc"])
+            self.assertIn("with rows of d: c", bench_report.report_text(run))
+            path.write_text("[]")
+            with self.assertRaises(SystemExit) as refused:
+                run_bench.add_earlier(run, path)
+            self.assertIn(str(path), str(refused.exception))
 
     def test_row_names_are_unique(self):
         names = [one.name for one in bench_rows.all_rows()]
