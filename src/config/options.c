@@ -7,6 +7,7 @@
 
 #include "base/names.h"
 #include "base/print.h"
+#include "base/text.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -179,7 +180,7 @@ static bool set_integer(const struct option_row *row, void *field, const struct 
 /* Length of the value that starts at text, up to '|' or the end. */
 static size_t choice_length(const char *text)
 {
-    return strcspn(text, "|");
+    return text_length_until(text, '|');
 }
 
 const char *option_choice_name(const struct option_row *row, unsigned index, char *buffer,
@@ -283,7 +284,7 @@ static bool next_pair(const char **text, struct pair *pair, bool *valid)
             at[length] == '\0' ? "Conf string ends with key" : "Malformed conf string", *text);
         return false;
     }
-    size_t value_length = strcspn(at + length + 1, ",");
+    size_t value_length = text_length_until(at + length + 1, ',');
     *pair = (struct pair){at, length, at + length + 1, value_length};
     at = pair->value + value_length;
     if (*at == ',') {

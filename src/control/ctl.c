@@ -5,6 +5,7 @@
  */
 #include "control/ctl.h"
 
+#include "base/text.h"
 #include "config/options.h"
 #include "control/ctl_values.h"
 
@@ -33,7 +34,7 @@ enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 /* Length of the element at the start of a path or name. */
 static size_t element_length(const char *text)
 {
-    return strcspn(text, ".");
+    return text_length_until(text, '.');
 }
 
 /* True when two paths have the same first `elements` elements. */

@@ -5,12 +5,11 @@
 #include "control/report.h"
 
 #include "base/print.h"
+#include "base/text.h"
 #include "config/options.h"
 #include "control/ctl.h"
 #include "control/ctl_values.h"
 #include "control/statistics.h"
-
-#include <string.h>
 
 static void print_option(struct printer *printer, unsigned index)
 {
@@ -105,8 +104,7 @@ static void print_arena(struct printer *printer, unsigned index, bool with_bins)
 
 static bool has_letter(const char *letters, char letter)
 {
-    const char wanted[] = {letter, '\0'};
-    return letters != NULL && letters[strcspn(letters, wanted)] != '\0';
+    return letters != NULL && letters[text_length_until(letters, letter)] != '\0';
 }
 
 void report_print(void (*write)(void *opaque, const char *text), void *opaque, const char *letters)

@@ -6,6 +6,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -160,8 +161,12 @@ uint64_t os_time_ns(void)
 
 unsigned os_cpu_count(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+    cpu_set_t set = {0};
+    int saved_errno = errno;
+    /* libc's wrapper, and that of readlink, would cost the start of every program a symbol. */
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, &set);
+    errno = saved_errno;
+    if (bytes < 0) {
         /* More CPUs than the set holds: the kernel has at least that many. */
         return CPU_SETSIZE;
     }
@@ -191,7 +196,7 @@ const char *os_environment(const char *name)
 bool os_link_text(const char *path, char *buffer, size_t size_bytes)
 {
     int saved_errno = errno;
-    ssize_t length = readlink(path, buffer, size_bytes - 1);
+    long length = syscall(SYS_readlinkat, AT_FDCWD, path, buffer, size_bytes - 1);
     errno = saved_errno;
     if (length < 0) {
         return false;

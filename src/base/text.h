@@ -1,0 +1,21 @@
+/* text.h: what is asked of terminated texts beyond libc's strlen() and strncmp().
+ *
+ * libc's strcspn() would do, but each function of libc costs the start of every program about 900
+ * instructions, for the search of its name.
+ */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include "base/check.h"
+
+/* The number of characters before the first `stop`, or before the end. */
+static inline size_t text_length_until(const char *text, char stop)
+{
+    size_t length = 0;
+    while (text[length] != '\0' && text[length] != stop) {
+        length++;
+    }
+    return length;
+}
+
+#endif
