@@ -361,6 +361,11 @@ void arena_decay(struct arena *arena, uint64_t now_ns)
     page_heap_decay(&arena->pages, now_ns);
 }
 
+bool arena_look(struct arena *arena, uint64_t now_ns)
+{
+    return page_heap_look(&arena->pages, now_ns);
+}
+
 static void for_each_lock(void (*visit)(struct lock *lock))
 {
     unsigned count = arena_count();

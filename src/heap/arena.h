@@ -85,6 +85,8 @@ void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t req
 /* Purges the dirty pages of an arena: all, or what its decay curve no longer allows now. */
 void arena_purge(struct arena *arena);
 void arena_decay(struct arena *arena, uint64_t now_ns);
+/* The same for the helper: whether something is left to wait for (page_heap_look()). */
+MUST_USE bool arena_look(struct arena *arena, uint64_t now_ns);
 
 /* For fork: takes each lock of the arenas, in the order of ranks; lets them go. */
 void arenas_hold_locks(void);

@@ -69,6 +69,11 @@ size_t decay_advance(struct decay *decay, uint64_t now_ns, size_t dirty_pages)
     return decay->limit_pages;
 }
 
+bool decay_is_over(const struct decay *decay, size_t dirty_pages)
+{
+    return dirty_pages == 0 || (decay->limit_pages == 0 && dirty_pages <= decay->known_pages);
+}
+
 void decay_purged(struct decay *decay, size_t dirty_pages)
 {
     if (dirty_pages < decay->known_pages) {

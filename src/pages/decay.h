@@ -29,6 +29,10 @@ void decay_init(struct decay *decay, int64_t decay_ms);
 /* Tells the time and the number of dirty pages now. Result: how many of them may stay. */
 size_t decay_advance(struct decay *decay, uint64_t now_ns, size_t dirty_pages);
 
+/* Nothing is left of which the curve would allow less later: no page at all, or only some that the
+ * last advance knew and allowed no more (the system refused to take them). */
+bool decay_is_over(const struct decay *decay, size_t dirty_pages);
+
 /* After a purge: dirty_pages are left, none of them newly come. */
 void decay_purged(struct decay *decay, size_t dirty_pages);
 

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/idle.h"
 #include "pages/meta.h"
 
 enum {
@@ -33,12 +34,14 @@ static struct {
     size_t boost_bytes;    /* the bound, raised while what is unmapped is wanted back soon */
     size_t unmapped_bytes; /* the last mapping that the bound refused */
     uint64_t unmapped_at_ns;
+    bool calls_helper; /* clean at the helper's last look: the next kept mapping calls it */
     struct huge_statistics statistics;
 } huge;
 
 void huge_start(void)
 {
     lock_init(&huge.lock, LOCK_HUGE);
+    huge.calls_helper = true;
 }
 
 static void cache_remove(struct huge *entry)
@@ -292,6 +295,10 @@ void huge_free(struct huge *entry)
     if (make_room(entry)) {
         entry->freed_at_ns = os_time_coarse_ns();
         cache_append(entry);
+        if (huge.calls_helper) {
+            huge.calls_helper = false;
+            idle_call();
+        }
         decay_locked(entry->freed_at_ns);
     } else {
         huge.unmapped_bytes = entry->map_bytes;
@@ -412,6 +419,16 @@ void huge_decay(uint64_t now_ns)
     lock_acquire(&huge.lock);
     decay_locked(now_ns);
     lock_release(&huge.lock);
+}
+
+bool huge_look(uint64_t now_ns)
+{
+    lock_acquire(&huge.lock);
+    decay_locked(now_ns);
+    bool waiting = huge.statistics.touched_bytes > 0;
+    huge.calls_helper = huge.calls_helper || !waiting;
+    lock_release(&huge.lock);
+    return waiting;
 }
 
 void huge_purge(void)

@@ -63,6 +63,9 @@ MUST_USE bool huge_grow(struct huge *huge, size_t size_bytes, size_t alignment);
 /* Unmaps kept mappings: those older than the policy allows at this time, or all. */
 void huge_decay(uint64_t now_ns);
 void huge_purge(void);
+/* The first for the helper. False when no kept mapping holds memory: then the next one calls it
+ * (idle.h). */
+MUST_USE bool huge_look(uint64_t now_ns);
 /* Unmaps the oldest kept mappings until they held at least so many bytes: for a page heap that
  * grows. */
 void huge_yield(size_t bytes);

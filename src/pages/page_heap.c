@@ -23,7 +23,7 @@ struct page_policy page_policy = {
 
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
 {
-    *heap = (struct page_heap){.arena = arena};
+    *heap = (struct page_heap){.arena = arena, .calls_helper = true};
     lock_init(&heap->lock, LOCK_PAGES);
     decay_init(&heap->stage[STAGE_DIRTY].decay, decay_ms);
     heap->growth.slack_pages = SLACK_PAGES;
@@ -190,6 +190,14 @@ void page_heap_decay(struct page_heap *heap, uint64_t now_ns)
     lock_acquire(&heap->lock);
     purge_by_time(heap, now_ns);
     lock_release(&heap->lock);
+}
+
+bool page_heap_look(struct page_heap *heap, uint64_t now_ns)
+{
+    lock_acquire(&heap->lock);
+    bool waiting = purge_look(heap, now_ns);
+    lock_release(&heap->lock);
+    return waiting;
 }
 
 /* Finds pages and makes a run of them. Lock held; let go while pages are purged. */

@@ -71,6 +71,7 @@ struct page_heap {
     unsigned recent_count;
     size_t recent_pages;
     uint32_t ticks;          /* runs that may be freed before the clock is read */
+    bool calls_helper;       /* clean at the helper's last look: the next unused page calls it */
     size_t boost_pages;      /* the cap, raised while what is purged is wanted back soon */
     size_t cap_purged_pages; /* what the cap's last purge took */
     size_t regret_pages;     /* purged pages that were wanted since */
@@ -129,6 +130,9 @@ void run_trim(struct run *run, unsigned page_count, uint8_t large_index);
 void page_heap_purge(struct page_heap *heap, size_t keep_pages);
 /* Purges what the decay curves no longer allow at this time. */
 void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
+/* The same for the helper. False when nothing is left to wait for: then the heap calls the helper
+ * (idle.h) when pages fall unused again. */
+MUST_USE bool page_heap_look(struct page_heap *heap, uint64_t now_ns);
 
 bool page_heap_is_valid(const struct page_heap *heap);
 

@@ -6,6 +6,7 @@
 #include "pages/purge.h"
 
 #include "os/os.h"
+#include "pages/idle.h"
 
 enum {
     /* The clock is read once in so many freed runs: reading it costs about 40 instructions. */
@@ -194,6 +195,25 @@ void purge_by_time(struct page_heap *heap, uint64_t now_ns)
     }
 }
 
+static bool is_over(const struct page_stage *stage, size_t page_count)
+{
+    return stage->decay.decay_ms <= 0 || decay_is_over(&stage->decay, page_count);
+}
+
+/* A heap that is clean lets the next freed run come to purge_slow(), where the call is made: frees
+ * need no test of their own for it. Pages that fall unused are dirty first, so one call will do. */
+bool purge_look(struct page_heap *heap, uint64_t now_ns)
+{
+    purge_by_time(heap, now_ns);
+    bool waiting = !is_over(&heap->stage[STAGE_DIRTY], page_stock_unused(heap)) ||
+                   !is_over(&heap->stage[STAGE_MUZZY], heap->stage[STAGE_MUZZY].page_count);
+    if (!waiting) {
+        heap->calls_helper = true;
+        heap->purge_from_pages = 0;
+    }
+    return waiting;
+}
+
 /* Purges down to the cap, unless the last such purge proves to have been wrong: within the decay
  * time at least half of what it took was wanted back. Then the cap doubles instead: a program that
  * swings keeps its memory, one that shrinks and rests does not. */
@@ -223,6 +243,10 @@ static void purge_to_cap(struct page_heap *heap)
 NOINLINE void purge_slow(struct page_heap *heap)
 {
     int64_t decay_ms = heap->stage[STAGE_DIRTY].decay.decay_ms;
+    if (heap->calls_helper) {
+        heap->calls_helper = false;
+        idle_call();
+    }
     if (decay_ms == 0) {
         heap->purge_from_pages = 0;
         purge_to(heap, 0);

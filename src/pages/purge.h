@@ -36,6 +36,9 @@ void purge_muzzy(struct page_heap *heap, size_t keep_pages);
 
 /* Purges what the curves of both stages no longer allow at this time. */
 void purge_by_time(struct page_heap *heap, uint64_t now_ns);
+/* The same for the helper: false when both curves are at their end. Then the heap calls it (idle.h)
+ * when pages fall unused again. */
+bool purge_look(struct page_heap *heap, uint64_t now_ns);
 
 /* Purges what the bounds no longer allow: the clock or the cap asks for it. */
 void purge_slow(struct page_heap *heap);

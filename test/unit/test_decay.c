@@ -192,6 +192,31 @@ static void random_arrivals_keep_the_invariants(void **state)
     }
 }
 
+static void it_is_over_when_all_is_gone_and_nothing_new_has_come(void **state)
+{
+    (void)state;
+    struct decay decay;
+    decay_init(&decay, 10000);
+    assert_true(decay_is_over(&decay, 0));
+    assert_false(decay_is_over(&decay, 1));
+    decay = with_pages(10000, 1000);
+    for (unsigned step = 1; step < DECAY_STEPS; step++) {
+        size_t limit = decay_advance(&decay, START_NS + (step + 1) * epoch_ns(&decay), 1000);
+        assert_int_equal(decay_is_over(&decay, 1000), limit == 0);
+    }
+    assert_int_equal(decay_advance(&decay, START_NS + 300 * epoch_ns(&decay), 1000), 0);
+    /* Whether they could be purged or not. */
+    assert_true(decay_is_over(&decay, 1000));
+    assert_false(decay_is_over(&decay, 1001));
+    /* All are gone before their time. */
+    decay = with_pages(10000, 1000);
+    assert_false(decay_is_over(&decay, 1000));
+    assert_true(decay_is_over(&decay, 0));
+    decay_purged(&decay, 0);
+    assert_true(decay_is_over(&decay, 0));
+    assert_false(decay_is_over(&decay, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +228,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_goes_back_starts_anew_and_loses_nothing),
         cmocka_unit_test(what_was_purged_and_comes_again_is_new),
         cmocka_unit_test(extreme_times_and_counts_neither_overflow_nor_divide_by_zero),
+        cmocka_unit_test(it_is_over_when_all_is_gone_and_nothing_new_has_come),
         cmocka_unit_test(random_arrivals_keep_the_invariants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "api/process.h"
 #include "os/os.h"
+#include "pages/idle.h"
 #include "pages/huge.h"
 
 enum { BLOCKS = 24, ERRNO_MARK = 4242 };
@@ -468,6 +469,26 @@ static void refused_growth_changes_nothing(void **state)
 
 #define HUGE_TEST(name) cmocka_unit_test_setup_teardown(name, set_policy, check_end)
 
+static void the_first_kept_mapping_calls_the_helper(void **state)
+{
+    (void)state;
+    bool zeroed;
+    idle_start();
+    assert_false(huge_look(os_time_coarse_ns()));
+    alarm(60); /* A call that is missing makes the sleep last. */
+    for (unsigned i = 0; i < 3; i++) {
+        idle_look();
+        huge_free(must_alloc(2 * MIB, 0, &zeroed));
+        idle_sleep();
+        uint64_t now = os_time_coarse_ns();
+        assert_true(huge_look(now));
+        assert_true(huge_statistics().cached_bytes > 0);
+        assert_false(huge_look(now + 11000ull * 1000000));
+        assert_int_equal(huge_statistics().cached_bytes, 0);
+    }
+    alarm(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +500,7 @@ int main(void)
         HUGE_TEST(kept_mappings_make_room_at_a_new_peak),
         HUGE_TEST(the_oldest_kept_mappings_yield_to_a_growing_heap),
         HUGE_TEST(kept_mappings_leave_when_their_time_is_over),
+        HUGE_TEST(the_first_kept_mapping_calls_the_helper),
         HUGE_TEST(a_block_shrinks_in_place_and_gives_its_tail_back),
         HUGE_TEST(a_block_grows_and_keeps_its_content),
         HUGE_TEST(growth_to_a_larger_alignment_moves_the_block),

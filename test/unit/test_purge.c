@@ -8,6 +8,8 @@
 #include "api/process.h"
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/idle.h"
+#include "pages/page_stock.h"
 
 #include <sys/syscall.h>
 
@@ -428,6 +430,57 @@ static void what_cannot_be_purged_lazily_is_purged_for_good(void **state)
     expect_empty(&heap);
 }
 
+/* Makes pages unused in each of the ways that must call: a run, one kept whole, the end of one. */
+static void unuse(struct page_heap *heap, unsigned way)
+{
+    struct run *run = run_alloc_large(heap, 9, 3);
+    assert_non_null(run);
+    if (way == 0) {
+        run_free_large(run);
+        return;
+    }
+    if (way == 1) {
+        run_shrink(run, 5, 0);
+    }
+    run_free(run, run->page_count);
+}
+
+static void expect_calls(int64_t muzzy_decay_ms)
+{
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, 3600 * 1000 * (int64_t)DECAY_STEPS);
+    page_heap_set_muzzy_decay(&heap, muzzy_decay_ms);
+    struct run *keeper = must_alloc(&heap, 1);
+    uint64_t now = os_time_ns();
+    idle_start();
+    alarm(60); /* A call that is missing makes the sleep last. */
+    for (unsigned i = 0; i < 6; i++) {
+        idle_look();
+        unuse(&heap, i % 3);
+        idle_sleep();
+        assert_false(heap.calls_helper);
+        /* Further ones do not even come to where it would be made. */
+        assert_true(heap.purge_from_pages > 0);
+        for (; page_heap_look(&heap, now); now += 3600ull * 1000000000) {
+            assert_false(heap.calls_helper);
+        }
+        assert_int_equal(page_stock_unused(&heap), 0);
+        assert_true(muzzy_decay_ms < 0 || heap.stage[STAGE_MUZZY].page_count == 0);
+        assert_true(heap.calls_helper);
+    }
+    alarm(0);
+    run_free(keeper, 1);
+    expect_empty(&heap);
+}
+
+static void a_clean_heap_calls_the_helper_once(void **state)
+{
+    (void)state;
+    expect_calls(0);
+    expect_calls(3600 * 1000 * (int64_t)DECAY_STEPS);
+    expect_calls(DECAY_NEVER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +495,7 @@ int main(void)
         cmocka_unit_test(a_purge_of_muzzy_pages_leaves_their_dirty_neighbours),
         cmocka_unit_test_teardown(pages_pass_both_stages_in_their_times, put_back),
         cmocka_unit_test(muzzy_pages_go_while_runs_are_freed),
+        cmocka_unit_test(a_clean_heap_calls_the_helper_once),
         cmocka_unit_test(what_cannot_be_purged_lazily_is_purged_for_good),
     };
     return cmocka_run_group_tests(tests, start, NULL);
