@@ -5,6 +5,7 @@
  */
 #include "cache/thread.h"
 
+#include "cache/helper.h"
 #include "os/os.h"
 #include "pages/meta.h"
 
@@ -72,6 +73,7 @@ static void link_cache(struct cache *cache)
         threads.caches->previous = cache;
     }
     threads.caches = cache;
+    helper_user_comes();
 }
 
 static void unlink_cache(struct cache *cache)
@@ -80,6 +82,7 @@ static void unlink_cache(struct cache *cache)
     if (cache->next != NULL) {
         cache->next->previous = cache->previous;
     }
+    helper_user_goes();
 }
 
 /* The all-slow front of a cache, with the modes. When there is no memory for one the thread stays
@@ -136,6 +139,7 @@ static NOINLINE struct cache *attach(void)
         thread_exits(cache);
         return NULL;
     }
+    helper_start_when_wanted();
     return cache;
 }
 
@@ -202,6 +206,7 @@ static void thread_exits(void *opaque)
     atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
     keep_block(cache);
     lock_release(&threads.lock);
+    helper_end_when_unwanted();
 }
 
 /* Threads lock held. */
@@ -265,4 +270,5 @@ void thread_only_self_left(void)
             atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
         }
     }
+    helper_forget(threads.caches != NULL);
 }

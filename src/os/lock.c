@@ -55,10 +55,14 @@ static void relax(void)
 #endif
 }
 
+bool lock_is_own_fork(void)
+{
+    return atomic_load_explicit(&forking_thread, memory_order_relaxed) == os_thread_self();
+}
+
 static bool held_by_own_fork(uint32_t word)
 {
-    return word >= LOCK_FORKING &&
-           atomic_load_explicit(&forking_thread, memory_order_relaxed) == os_thread_self();
+    return word >= LOCK_FORKING && lock_is_own_fork();
 }
 
 static bool spin(struct lock *lock)

@@ -121,5 +121,7 @@ void lock_release_after_fork(struct lock *lock);
 /* The thread that is inside fork, from the first lock that it holds to the last that it lets go. */
 void lock_fork_begins(void);
 void lock_fork_ends(void);
+/* Whether the calling thread is that one. */
+bool lock_is_own_fork(void);
 
 #endif

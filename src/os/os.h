@@ -65,7 +65,15 @@ void os_wait(uint32_t *word, uint32_t expected);
 void os_wait_for(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void os_wake(uint32_t *word, unsigned waiters);
 
-/* A value that differs between live threads, never 0. */
+/* Starts a thread of our own: all signals blocked, a small stack. False when it is refused. May
+ * allocate, so the caller holds no lock. One that was started is joined, or detached by itself. */
+MUST_USE bool os_thread_start(uintptr_t *thread, void *(*body)(void *));
+void os_thread_join(uintptr_t thread);
+void os_thread_detach_self(void);
+/* Names the calling thread, in at most 15 characters. */
+void os_thread_set_name(const char *name);
+
+/* A value that differs between live threads, never 0: what os_thread_start() gave. */
 uintptr_t os_thread_self(void);
 
 #endif

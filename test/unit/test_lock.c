@@ -228,7 +228,9 @@ static void the_forking_thread_passes_its_own_locks(void **state)
     (void)state;
     struct lock lock;
     lock_init(&lock, LOCK_META);
+    assert_false(lock_is_own_fork());
     lock_fork_begins();
+    assert_true(lock_is_own_fork());
     lock_hold_for_fork(&lock);
     assert_int_equal(word_of(&lock), LOCK_FORKING);
     for (unsigned i = 0; i < 3; i++) {

@@ -10,8 +10,10 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 
 enum { ERRNO_MARK = 4242 };
 
@@ -271,6 +273,41 @@ static void clocks_never_go_back_and_agree_within_ticks(void **state)
     EXPECT_ERRNO_KEPT();
 }
 
+static struct {
+    sigset_t blocked;
+    char name[32];
+    uintptr_t self;
+} started;
+
+static void *look_at_self(void *unused)
+{
+    os_thread_set_name("named_by_test");
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &started.blocked);
+    (void)prctl(PR_GET_NAME, started.name, 0, 0, 0);
+    started.self = os_thread_self();
+    return unused;
+}
+
+static void a_thread_of_our_own_has_a_name_and_no_signals(void **state)
+{
+    (void)state;
+    uintptr_t thread = 0;
+    sigset_t before;
+    sigset_t after;
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &before);
+    assert_true(os_thread_start(&thread, look_at_self));
+    os_thread_join(thread);
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &after);
+    assert_int_equal(started.self, thread);
+    assert_string_equal(started.name, "named_by_test");
+    for (int signal = 1; signal < NSIG; signal++) {
+        bool can_be = signal != SIGKILL && signal != SIGSTOP && (signal < 32 || signal > 33);
+        EXPECT(sigismember(&started.blocked, signal) == can_be || !can_be, "signal %d", signal);
+        EXPECT(sigismember(&before, signal) == sigismember(&after, signal), "signal %d", signal);
+    }
+    EXPECT_ERRNO_KEPT();
+}
+
 static void cpus_are_those_that_the_process_may_use(void **state)
 {
     (void)state;
@@ -393,6 +430,7 @@ int main(void)
         cmocka_unit_test_setup(populated_pages_are_resident_and_zero, mark_errno),
         cmocka_unit_test_setup(hints_change_neither_content_nor_errno, mark_errno),
         cmocka_unit_test_setup(clocks_never_go_back_and_agree_within_ticks, mark_errno),
+        cmocka_unit_test_setup(a_thread_of_our_own_has_a_name_and_no_signals, mark_errno),
         cmocka_unit_test_setup(cpus_are_those_that_the_process_may_use, mark_errno),
         cmocka_unit_test_setup(the_environment_is_read, mark_errno),
         cmocka_unit_test_setup(the_text_of_a_link_is_read_and_cut, mark_errno),

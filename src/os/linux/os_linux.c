@@ -1,7 +1,8 @@
 /* os_linux.c: os.h on Linux, over libc's thin wrappers (so that a test can interpose them).
  *
- * Nothing here allocates or calls stdio. After start-up only mmap, munmap, mremap, madvise, futex
- * and clock_gettime are used, so that the library works inside seccomp sandboxes.
+ * Nothing here allocates or calls stdio, but making a thread. After start-up only mmap, munmap,
+ * mremap, madvise, futex and clock_gettime are used, so that the library works inside seccomp
+ * sandboxes; with the option idle_purge also, once, rt_sigprocmask, prctl and what makes a thread.
  */
 #include "os/os.h"
 
@@ -9,9 +10,11 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +31,11 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-enum { OS_PAGE_DEFAULT = 4096, NS_PER_SECOND = 1000000000 };
+enum {
+    OS_PAGE_DEFAULT = 4096,
+    NS_PER_SECOND = 1000000000,
+    SMALL_STACK_BYTES = 64 * 1024, /* libc's least is 16 KiB, and more where registers are many */
+};
 
 size_t os_page_bytes = OS_PAGE_DEFAULT;
 
@@ -227,6 +234,66 @@ void os_wait_for(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 void os_wake(uint32_t *word, unsigned waiters)
 {
     futex(word, FUTEX_WAKE_PRIVATE, waiters, NULL);
+}
+
+/* A signal set as the kernel has it: bit s - 1 is signal s. libc sends some of the first real-time
+ * ones to all threads, for setuid() and the like, and waits for each: those stay open. The call is
+ * the kernel's, since each function of libc costs the start of every program a symbol. */
+static uint64_t set_signal_mask(uint64_t mask)
+{
+#ifdef __GLIBC__
+    const uint64_t open = (uint64_t)3 << 31; /* 32 and 33 */
+#else
+    const uint64_t open = (uint64_t)7 << 31; /* musl: 34 too */
+#endif
+    uint64_t wanted = mask & ~open;
+    uint64_t before = 0;
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &wanted, &before, sizeof before);
+    return before;
+}
+
+/* Attributes hold no memory before they get a set of CPUs, so none are destroyed. Where the
+ * program's thread-local variables do not fit on a small stack, the thread gets one as the others.
+ */
+static bool create_thread(pthread_t *thread, void *(*body)(void *))
+{
+    pthread_attr_t attributes;
+    bool small = pthread_attr_init(&attributes) == 0 &&
+                 pthread_attr_setstacksize(&attributes, SMALL_STACK_BYTES) == 0;
+    int error = small ? pthread_create(thread, &attributes, body, NULL) : EINVAL;
+    if (error == EINVAL) {
+        error = pthread_create(thread, NULL, body, NULL);
+    }
+    return error == 0;
+}
+
+bool os_thread_start(uintptr_t *thread, void *(*body)(void *))
+{
+    int saved_errno = errno;
+    pthread_t created;
+    uint64_t mask = set_signal_mask(~(uint64_t)0);
+    bool done = create_thread(&created, body);
+    (void)set_signal_mask(mask);
+    errno = saved_errno;
+    if (done) {
+        *thread = (uintptr_t)created;
+    }
+    return done;
+}
+
+void os_thread_join(uintptr_t thread)
+{
+    (void)pthread_join((pthread_t)thread, NULL);
+}
+
+void os_thread_detach_self(void)
+{
+    (void)pthread_detach(pthread_self());
+}
+
+void os_thread_set_name(const char *name)
+{
+    (void)syscall(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
 }
 
 uintptr_t os_thread_self(void)
