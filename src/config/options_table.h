@@ -20,10 +20,10 @@ INTEGER(dirty_decay_ms, int64_t, 10000, -1, 18446744072000, REFUSE, "ms",
         "Time until unused dirty pages are purged; -1 never, 0 at once.")
 INTEGER(muzzy_decay_ms, int64_t, 0, -1, 18446744072000, REFUSE, "ms",
         "Time that purged pages stay for the system to take; -1 for ever, 0 not at all.")
-/* Not jemalloc's background_thread, which a program asks for, also at run time, and which then does
- * all purging. This is a default for programs that ask for nothing: frees go on purging, and one
- * thread gives back what they left when the program falls idle. */
-BOOLEAN(idle_purge, true, "In a program with several threads, one of ours purges what falls idle.")
+/* Not jemalloc's background_thread, which does all purging. With this one frees go on purging, and
+ * a thread gives back what they left when the program falls idle. Off: a thread that a program did
+ * not make may surprise it (docs/decisions/unused-memory.md). */
+BOOLEAN(idle_purge, false, "In a program with several threads, one of ours purges what falls idle.")
 CHOICE(junk, 0, "false|true|alloc|free", "Fill fresh blocks with 0xa5 and freed ones with 0x5a.")
 CHOICE(thp, 0, "default|always|never",
        "Huge pages for chunks: as the system decides, wanted, or refused.")

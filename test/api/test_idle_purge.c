@@ -8,6 +8,7 @@
 #include "api_test.h"
 
 #include <fcntl.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -77,6 +78,17 @@ static size_t fill_and_free(unsigned live)
     return peak;
 }
 
+static unsigned task_count(void)
+{
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (const struct dirent *entry; tasks != NULL && (entry = readdir(tasks)) != NULL;) {
+        count += entry->d_name[0] != '.';
+    }
+    closedir(tasks);
+    return count;
+}
+
 static int fall_idle(bool goes, unsigned live)
 {
     const size_t freed = (size_t)(BLOCKS - live) * BLOCK_BYTES;
@@ -94,6 +106,9 @@ static int fall_idle(bool goes, unsigned live)
         usleep(12 * 100000);
         if (resident_bytes() + HELD_BYTES < peak) {
             return 92;
+        }
+        if (task_count() != 2) {
+            return 93;
         }
     }
     pthread_barrier_wait(&barrier);
@@ -116,26 +131,27 @@ static int outcome_of(const char *expectation, unsigned live, const char *config
     return status;
 }
 
-static void idle_memory_goes_back_by_default(void **state)
+static void idle_memory_goes_back_when_asked_for(void **state)
 {
     (void)state;
-    assert_int_equal(outcome_of("goes", LIVE_FEW, "dirty_decay_ms:300"), 0);
+    assert_int_equal(outcome_of("goes", LIVE_FEW, "dirty_decay_ms:300,idle_purge:true"), 0);
     assert_int_equal(outcome_of("goes", LIVE_MOST, "dirty_decay_ms:100,idle_purge:true"), 0);
 }
 
-static void with_the_option_off_it_stays(void **state)
+static void by_default_it_stays_and_no_thread_comes(void **state)
 {
     (void)state;
+    assert_int_equal(outcome_of("stays", LIVE_MOST, "dirty_decay_ms:100"), 0);
     assert_int_equal(outcome_of("stays", LIVE_MOST, "dirty_decay_ms:100,idle_purge:false"), 0);
 }
 
 static void the_option_can_be_read(void **state)
 {
     (void)state;
-    bool value = false;
+    bool value = true;
     size_t length = sizeof value;
     assert_int_equal(mallctl("opt.idle_purge", &value, &length, NULL, 0), 0);
-    assert_true(value);
+    assert_false(value);
 }
 
 int main(int argument_count, char **arguments)
@@ -147,8 +163,8 @@ int main(int argument_count, char **arguments)
                          (unsigned)strtoul(arguments[2], NULL, 10));
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(idle_memory_goes_back_by_default),
-        cmocka_unit_test(with_the_option_off_it_stays),
+        cmocka_unit_test(idle_memory_goes_back_when_asked_for),
+        cmocka_unit_test(by_default_it_stays_and_no_thread_comes),
         cmocka_unit_test(the_option_can_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ enum { BLOCKS = 4096, ROUNDS = 30 };
 static const char helper_name[] = "jemalloc_idle";
 
 EXPORT extern const char *API(malloc_conf);
-const char *API(malloc_conf) = "dirty_decay_ms:80";
+const char *API(malloc_conf) = "dirty_decay_ms:80,idle_purge:true";
 
 struct tasks {
     unsigned count;
