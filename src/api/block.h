@@ -130,7 +130,7 @@ ALWAYS_INLINE bool fast_free_sized(void *block, size_t size_bytes)
  * and so are its blocks' addresses, up to a page. */
 ALWAYS_INLINE void *fast_alloc_aligned(size_t size_bytes, size_t alignment)
 {
-    size_t rounded = (size_bytes + alignment - 1) & ~(alignment - 1);
+    size_t rounded = bits_round_up(size_bytes, alignment);
     /* 0 stands for a size of 0, or one that overflows. */
     return alignment <= PAGE_BYTES && rounded != 0 ? fast_alloc(rounded) : NULL;
 }

@@ -152,6 +152,12 @@ ALWAYS_INLINE void delete_sized(void *block, size_t size)
     }
 }
 
+static NOINLINE void *new_nothrow_aligned(size_t size, size_t alignment)
+{
+    void *block = fast_alloc_aligned(size, alignment);
+    return block != NULL ? block : new_nothrow_slow(size, alignment);
+}
+
 /* The names of the Itanium C++ ABI: nw, na = new, new[]; dl, da = delete, delete[]; m = size_t;
  * St11align_val_t = an alignment; RKSt9nothrow_t = the nothrow tag. */
 EXPORT void *_Znwm(size_t size);
@@ -210,15 +216,13 @@ void *_ZnamSt11align_val_t(size_t size, size_t alignment)
 void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *tag)
 {
     (void)tag;
-    void *block = fast_alloc_aligned(size, alignment);
-    return block != NULL ? block : new_nothrow_slow(size, alignment);
+    return new_nothrow_aligned(size, alignment);
 }
 
 void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *tag)
 {
     (void)tag;
-    void *block = fast_alloc_aligned(size, alignment);
-    return block != NULL ? block : new_nothrow_slow(size, alignment);
+    return new_nothrow_aligned(size, alignment);
 }
 
 void _ZdlPv(void *block)

@@ -95,7 +95,7 @@ static NOINLINE void *rallocx_slow(void *block, size_t size, int flags)
 void *API(rallocx)(void *block, size_t size, int flags)
 {
     size_t alignment = alignment_of(flags);
-    size_t rounded = (size + alignment - 1) & ~(alignment - 1);
+    size_t rounded = bits_round_up(size, alignment);
     bool only_alignment = (flags & ~FLAG_ALIGNMENT_MASK) == 0 && alignment <= PAGE_BYTES;
     if (LIKELY(only_alignment) && LIKELY((uintptr_t)block % alignment == 0) &&
         LIKELY(rounded != 0)) {

@@ -65,29 +65,28 @@ static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment,
     return run->first;
 }
 
-void *large_alloc_run(struct arena *arena, size_t size_bytes)
+/* A run of any pages, often one freed a moment ago, as a block of the class code. */
+ALWAYS_INLINE void *recent_block(struct arena *arena, size_t size_bytes, unsigned code)
 {
-    ASSERT(size_bytes > CACHED_SIZE_MAX && size_bytes <= (size_t)RUN_PAGES_MAX * PAGE_BYTES);
     struct run *run = run_alloc_large(&arena->pages, (unsigned)(size_bytes / PAGE_BYTES),
                                       large_index_of(size_bytes));
     if (run == NULL) {
         return NULL;
     }
-    map_set_code(run->first, CODE_RUN);
+    map_set_code(run->first, code);
     return run->first;
+}
+
+void *large_alloc_run(struct arena *arena, size_t size_bytes)
+{
+    ASSERT(size_bytes > CACHED_SIZE_MAX && size_bytes <= (size_t)RUN_PAGES_MAX * PAGE_BYTES);
+    return recent_block(arena, size_bytes, CODE_RUN);
 }
 
 void *large_alloc_cached(struct arena *arena, uint8_t class_index)
 {
     ASSERT(class_index >= SMALL_CLASSES && class_index < CACHED_CLASSES);
-    size_t size_bytes = class_size(class_index);
-    struct run *run = run_alloc_large(&arena->pages, (unsigned)(size_bytes / PAGE_BYTES),
-                                      large_index_of(size_bytes));
-    if (run == NULL) {
-        return NULL;
-    }
-    map_set_code(run->first, class_code(class_index));
-    return run->first;
+    return recent_block(arena, class_size(class_index), class_code(class_index));
 }
 
 void *large_alloc_growing(struct arena *arena, size_t size_bytes)
