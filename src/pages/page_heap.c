@@ -325,7 +325,7 @@ bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
         page_stock_use(heap, chunk, end, more);
         bool zeroed;
         struct page_range range = {end, more};
-        heap->regret_pages += page_stock_reuse(heap, chunk, range, &zeroed);
+        purge_note_reuse(heap, page_stock_reuse(heap, chunk, range, &zeroed));
         count_free(heap, run);
         run->page_count = (uint16_t)page_count;
         count_alloc(heap, run, large_index);

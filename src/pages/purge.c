@@ -23,9 +23,7 @@ static size_t dirty_cap_pages(const struct page_heap *heap)
 {
     size_t least = page_policy.dirty_cap_bytes / PAGE_BYTES;
     size_t share = heap->active_pages / page_policy.dirty_cap_divisor;
-    size_t cap = larger(larger(least, share), heap->boost_pages);
-    size_t room = purge_room_below_peak(heap);
-    return cap < room ? cap : room;
+    return larger(larger(least, share), heap->boost_pages);
 }
 
 /* What is purged of a chunk: the pages of one stage; lazily: dirty ones become muzzy. */
@@ -240,30 +238,6 @@ static void purge_to_cap(struct page_heap *heap)
     }
 }
 
-NOINLINE void purge_slow(struct page_heap *heap)
-{
-    int64_t decay_ms = heap->stage[STAGE_DIRTY].decay.decay_ms;
-    if (heap->calls_helper) {
-        heap->calls_helper = false;
-        idle_call();
-    }
-    if (decay_ms == 0) {
-        heap->purge_from_pages = 0;
-        purge_to(heap, 0);
-    } else {
-        size_t cap = decay_ms > 0 ? dirty_cap_pages(heap) : SIZE_MAX;
-        if (page_stock_unused(heap) > cap) {
-            purge_to_cap(heap);
-            cap = dirty_cap_pages(heap);
-        }
-        heap->purge_from_pages = cap;
-    }
-    if (heap->ticks == 0) {
-        heap->ticks = TICKS_PER_CLOCK;
-        purge_by_time(heap, os_time_coarse_ns());
-    }
-}
-
 /* Clean pages came into use: at a new peak, unused ones make room for them; but when most of what
  * this has purged was wanted back, twice as many may stay from now on. */
 NOINLINE void purge_for_growth(struct page_heap *heap)
@@ -280,5 +254,41 @@ NOINLINE void purge_for_growth(struct page_heap *heap)
     if (unused > room) {
         purge_to(heap, room > GROWTH_PURGE_PAGES ? room - GROWTH_PURGE_PAGES : 0);
         growth->purged_pages += unused - page_stock_unused(heap);
+    }
+}
+
+/* What asks for the next look comes first: a purge that the system refuses puts it off. */
+static void purge_to_bounds(struct page_heap *heap)
+{
+    size_t cap = dirty_cap_pages(heap);
+    size_t room = purge_room_below_peak(heap);
+    heap->purge_from_pages = cap < room ? cap : room;
+    if (page_stock_unused(heap) > room) {
+        purge_for_growth(heap);
+    }
+    if (page_stock_unused(heap) > cap) {
+        purge_to_cap(heap);
+    }
+}
+
+NOINLINE void purge_slow(struct page_heap *heap)
+{
+    int64_t decay_ms = heap->stage[STAGE_DIRTY].decay.decay_ms;
+    if (heap->calls_helper) {
+        heap->calls_helper = false;
+        idle_call();
+    }
+    if (decay_ms == 0) {
+        heap->purge_from_pages = 0;
+        purge_to(heap, 0);
+    } else {
+        heap->purge_from_pages = SIZE_MAX;
+        if (decay_ms > 0) {
+            purge_to_bounds(heap);
+        }
+    }
+    if (heap->ticks == 0) {
+        heap->ticks = TICKS_PER_CLOCK;
+        purge_by_time(heap, os_time_coarse_ns());
     }
 }

@@ -71,11 +71,17 @@ static inline size_t purge_room_below_peak(const struct page_heap *heap)
 /* Unused pages make room for a new peak. */
 void purge_for_growth(struct page_heap *heap);
 
-/* Clean pages came into use, some of which were purged before. */
-static inline void purge_note_growth(struct page_heap *heap, unsigned reused_pages)
+/* Purged pages came into use again. */
+static inline void purge_note_reuse(struct page_heap *heap, unsigned reused_pages)
 {
     heap->regret_pages += reused_pages;
     heap->growth.reused_pages += reused_pages;
+}
+
+/* Clean pages came into use, some of which were purged before. */
+static inline void purge_note_growth(struct page_heap *heap, unsigned reused_pages)
+{
+    purge_note_reuse(heap, reused_pages);
     heap->peak_active_pages = larger(heap->peak_active_pages, heap->active_pages);
     if (UNLIKELY(page_stock_unused(heap) > purge_room_below_peak(heap)) &&
         heap->stage[STAGE_DIRTY].decay.decay_ms > 0) {

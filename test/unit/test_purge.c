@@ -473,6 +473,63 @@ static void expect_calls(int64_t muzzy_decay_ms)
     expect_empty(&heap);
 }
 
+/* Purged pages that come back by growing in place tell against the purge as much as those of a new
+ * run. */
+static void growing_over_purged_pages_counts_as_regret(void **state)
+{
+    (void)state;
+    enum { PAGES = 200 };
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, 10000);
+    struct run *run = run_alloc_large(&heap, PAGES, 20);
+    assert_non_null(run);
+    run_shrink(run, 1, 0);
+    page_heap_purge(&heap, 0);
+    size_t reused = heap.growth.reused_pages;
+    size_t regret = heap.regret_pages;
+    assert_true(run_grow(run, PAGES, 20));
+    assert_int_equal(heap.growth.reused_pages, reused + PAGES - 1);
+    assert_int_equal(heap.regret_pages, regret + PAGES - 1);
+    run_free_large(run);
+    expect_empty(&heap);
+}
+
+/* Holes of 40 sizes, used one at a time: together far more than the peak of the active pages. */
+static void a_program_that_swings_past_its_peak_keeps_more(void **state)
+{
+    (void)state;
+    enum { LEAST = 20, SIZES = 40, ROUNDS = 30 };
+    struct page_heap heap;
+    struct run *plugs[SIZES];
+    struct run *holes[SIZES];
+    uint64_t calls[ROUNDS];
+    page_policy.dirty_cap_bytes = (size_t)1 << 40;
+    page_heap_init(&heap, NULL, 3600 * 1000);
+    for (unsigned i = 0; i < SIZES; i++) {
+        holes[i] = must_alloc(&heap, LEAST + i);
+        plugs[i] = must_alloc(&heap, 1);
+    }
+    for (unsigned i = 0; i < SIZES; i++) {
+        run_free(holes[i], 0);
+    }
+    heap.peak_active_pages = heap.active_pages;
+    size_t slack = heap.growth.slack_pages;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < SIZES; i++) {
+            run_free(must_alloc(&heap, LEAST + i), LEAST + i);
+        }
+        calls[round] = heap.stage[STAGE_DIRTY].purge_call_count;
+        expect_valid(&heap);
+    }
+    assert_true(calls[0] > 0);
+    assert_true(heap.growth.slack_pages > slack);
+    assert_int_equal(calls[ROUNDS - 1], calls[ROUNDS / 2]);
+    for (unsigned i = 0; i < SIZES; i++) {
+        run_free(plugs[i], 0);
+    }
+    expect_empty(&heap);
+}
+
 static void a_clean_heap_calls_the_helper_once(void **state)
 {
     (void)state;
@@ -495,6 +552,8 @@ int main(void)
         cmocka_unit_test(a_purge_of_muzzy_pages_leaves_their_dirty_neighbours),
         cmocka_unit_test_teardown(pages_pass_both_stages_in_their_times, put_back),
         cmocka_unit_test(muzzy_pages_go_while_runs_are_freed),
+        cmocka_unit_test(growing_over_purged_pages_counts_as_regret),
+        cmocka_unit_test_teardown(a_program_that_swings_past_its_peak_keeps_more, put_back),
         cmocka_unit_test(a_clean_heap_calls_the_helper_once),
         cmocka_unit_test(what_cannot_be_purged_lazily_is_purged_for_good),
     };
