@@ -93,6 +93,25 @@ static inline void bits_set_range(uint64_t *words, unsigned first, unsigned coun
     }
 }
 
+/* Sets `count` bits from `first` up. Result: the first that was set already, those above it as they
+ * were; first + count when none was. */
+static inline unsigned bits_set_zeros(uint64_t *words, unsigned first, unsigned count)
+{
+    unsigned end = first + count;
+    while (first < end) {
+        unsigned offset = first % WORD_BITS;
+        unsigned here = end - first < WORD_BITS - offset ? end - first : WORD_BITS - offset;
+        uint64_t mask = bits_mask(offset, here);
+        uint64_t *word = &words[first / WORD_BITS];
+        if ((*word & mask) != 0) {
+            return first - offset + bits_lowest(*word & mask);
+        }
+        *word |= mask;
+        first += here;
+    }
+    return end;
+}
+
 static inline void bits_clear_range(uint64_t *words, unsigned first, unsigned count)
 {
     while (count > 0) {

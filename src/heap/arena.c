@@ -171,7 +171,6 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
         if (slab != NULL) {
             bin->counters.reslab_count++;
         } else if (filled > 0) {
-            /* A fresh slab is made for the first block only: a part of the batch will do. */
             break;
         } else if ((slab = bin_add_slab(bin, &arena->pages, class_index)) == NULL) {
             break;
@@ -268,11 +267,17 @@ ALWAYS_INLINE void *const *neighbours_end(void *const *at, void *const *end, ptr
     if (step != size && step != -size) {
         return at;
     }
-    const char *next = last + step;
-    do {
+    const char *next = last + step + step;
+    at++;
+    while (end - at >= 4 && at[0] == next && at[1] == next + step && at[2] == next + 2 * step &&
+           at[3] == next + 3 * step) {
+        next += 4 * step;
+        at += 4;
+    }
+    while (at < end && *at == next) {
         next += step;
         at++;
-    } while (at < end && *at == next);
+    }
     return at;
 }
 
@@ -281,7 +286,7 @@ ALWAYS_INLINE void *const *neighbours_end(void *const *at, void *const *end, ptr
 static unsigned find_stretches(uint8_t class_index, void *const *blocks, unsigned count,
                                struct stretch stretches[FLUSH_BATCH])
 {
-    size_t class_bytes = class_size(class_index);
+    size_t class_bytes = bin_size[class_index + 1];
     size_t bytes = (size_t)slab_page_count(class_index) * PAGE_BYTES;
     struct run *slab = NULL;
     uintptr_t start = UINTPTR_MAX; /* of the slab: no block lies there */

@@ -66,9 +66,7 @@ static void place_regions(struct run *slab)
 
 struct run *slab_new(struct page_heap *heap, uint8_t class_index)
 {
-    struct run_request request = {shapes[class_index].page_count, 1, true, LARGE_NONE};
-    bool zeroed;
-    struct run *slab = run_alloc(heap, request, &zeroed);
+    struct run *slab = run_alloc_slab(heap, shapes[class_index].page_count);
     if (slab == NULL) {
         return NULL;
     }
@@ -91,13 +89,25 @@ void slab_delete(struct run *slab)
     unsigned touched = (unsigned)((size_t)(used_end - base + PAGE_BYTES - 1) / PAGE_BYTES);
     touched = slab->fresh == 0 ? 0 : touched < slab->page_count ? touched : slab->page_count;
     map_set_codes(base, slab->page_count, 0);
-    run_free(slab, touched);
+    if (touched == slab->page_count) {
+        run_free_slab(slab);
+    } else {
+        run_free(slab, touched);
+    }
 }
 
-/* Addresses of `count` neighbours. Result: the end of what was written. */
+/* Addresses of `count` neighbours, four a round. Result: the end of what was written. */
 static void **write_stretch(void **out, char *first, size_t size, unsigned count)
 {
-    for (void **end = out + count; out < end; out++) {
+    void **end = out + count;
+    for (; end - out >= 4; out += 4) {
+        out[0] = first;
+        out[1] = first + size;
+        out[2] = first + 2 * size;
+        out[3] = first + 3 * size;
+        first += 4 * size;
+    }
+    for (; out < end; out++) {
         *out = first;
         first += size;
     }
@@ -189,13 +199,12 @@ void slab_put(struct run *slab, const void *region, unsigned count)
             bad_region(slab, region);
         }
     } else {
-        unsigned taken = index + count <= slab->fresh
-                             ? bits_next_one(slab->free_bits, index, RUN_REGIONS_MAX)
-                             : slab->fresh;
-        if (UNLIKELY(taken < index + count)) {
-            bad_region(slab, slab->first + taken * region_size(slab));
+        unsigned end = index + count;
+        unsigned wrong = end <= slab->fresh ? bits_set_zeros(slab->free_bits, index, count)
+                                            : (unsigned)slab->fresh;
+        if (UNLIKELY(wrong < end)) {
+            bad_region(slab, slab->first + wrong * region_size(slab));
         }
-        bits_set_range(slab->free_bits, index, count);
     }
     slab->free_count = (uint16_t)(slab->free_count + count);
     ASSERT_SLOW(slab_is_valid(slab));

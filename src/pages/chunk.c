@@ -309,6 +309,19 @@ unsigned chunk_note_reused(struct chunk *chunk, unsigned page, unsigned page_cou
     return reused + muzzy;
 }
 
+/* Four entries a store: a slab has up to 64. */
+static void fill_run_of(uint16_t *run_of, unsigned count, uint16_t value)
+{
+    uint64_t four = value * UINT64_C(0x0001000100010001);
+    for (; count >= 4; count -= 4) {
+        memcpy(run_of, &four, sizeof four);
+        run_of += 4;
+    }
+    for (; count > 0; count--) {
+        *run_of++ = value;
+    }
+}
+
 struct run *chunk_run_new(struct chunk *chunk, unsigned page, unsigned page_count, bool every_page)
 {
     unsigned slot;
@@ -327,10 +340,7 @@ struct run *chunk_run_new(struct chunk *chunk, unsigned page, unsigned page_coun
     run->page = (uint16_t)page;
     run->page_count = (uint16_t)page_count;
     run->region_count = 0;
-    unsigned mapped = every_page ? page_count : 1;
-    for (unsigned i = 0; i < mapped; i++) {
-        chunk->run_of[page + i] = (uint16_t)(slot + 1);
-    }
+    fill_run_of(&chunk->run_of[page], every_page ? page_count : 1, (uint16_t)(slot + 1));
     return run;
 }
 

@@ -109,8 +109,8 @@ static struct chunk *choose_chunk(struct page_heap *heap, struct run_request req
     return NULL;
 }
 
-/* A run that was freed a moment ago and has the very size; or NULL. Lock held. */
-static struct run *recent_take(struct page_heap *heap, unsigned page_count)
+/* A large run that was freed a moment ago and has the very size; or NULL. Lock held. */
+static struct run *large_take(struct page_heap *heap, unsigned page_count)
 {
     for (unsigned i = heap->recent_count; i-- > 0;) {
         struct run *run = heap->recent[i];
@@ -131,8 +131,8 @@ static struct run *recent_take(struct page_heap *heap, unsigned page_count)
 static struct chunk *find_place(struct page_heap *heap, struct run_request request, unsigned *page)
 {
     struct chunk *chunk = choose_chunk(heap, request, page);
-    if (chunk == NULL && heap->recent_count > 0) {
-        page_stock_drop_recent(heap, heap->recent_count);
+    if (chunk == NULL && heap->recent_pages > 0) {
+        page_stock_drop_recent(heap);
         chunk = choose_chunk(heap, request, page);
     }
     if (chunk == NULL) {
@@ -140,21 +140,6 @@ static struct chunk *find_place(struct page_heap *heap, struct run_request reque
         *page = chunk == NULL ? CHUNK_PAGES : try_chunk(heap, chunk, request);
     }
     return *page == CHUNK_PAGES ? NULL : chunk;
-}
-
-/* Keeps a large run whole. False when it is too large for that. Lock held. */
-static bool recent_keep(struct page_heap *heap, struct run *run)
-{
-    if (run->large_index == LARGE_NONE || heap->stage[STAGE_DIRTY].decay.decay_ms == 0) {
-        return false;
-    }
-    while (heap->recent_count == RECENT_RUNS ||
-           heap->recent_pages + run->page_count > RECENT_PAGES_MAX) {
-        page_stock_drop_recent(heap, (heap->recent_count + 1) / 2);
-    }
-    heap->recent[heap->recent_count++] = run;
-    heap->recent_pages += run->page_count;
-    return true;
 }
 
 /* A run's pages become active, or no longer are; a large block counts by its class too. */
@@ -176,6 +161,65 @@ static void count_free(struct page_heap *heap, const struct run *run)
         heap->large[run->large_index].free_count++;
         heap->large_pages -= run->page_count;
     }
+}
+
+static size_t recent_large_pages(const struct page_heap *heap)
+{
+    return heap->recent_pages - heap->recent_slab_pages;
+}
+
+/* Keeps a large run whole, in place of older ones if need be. Lock held. */
+static bool large_keep(struct page_heap *heap, struct run *run)
+{
+    if (heap->stage[STAGE_DIRTY].decay.decay_ms == 0) {
+        return false;
+    }
+    while (heap->recent_count == RECENT_RUNS ||
+           recent_large_pages(heap) + run->page_count > RECENT_LARGE_PAGES_MAX) {
+        page_stock_drop_large(heap, (heap->recent_count + 1) / 2);
+    }
+    heap->recent[heap->recent_count++] = run;
+    heap->recent_pages += run->page_count;
+    return true;
+}
+
+/* The list of slabs of a size that are kept whole; NULL for small slabs, which are not. */
+static struct run **slab_list(struct page_heap *heap, unsigned page_count)
+{
+    unsigned lg = bits_highest(page_count);
+    return lg < RECENT_SLAB_PAGES_MIN_LG ? NULL : &heap->recent_slab[lg - RECENT_SLAB_PAGES_MIN_LG];
+}
+
+/* A slab's run of the size that was freed not long ago; or NULL. Lock held. */
+static struct run *slab_take_recent(struct page_heap *heap, unsigned page_count)
+{
+    struct run **list = slab_list(heap, page_count);
+    if (list == NULL || *list == NULL) {
+        return NULL;
+    }
+    struct run *run = *list;
+    ASSERT(run->page_count == page_count);
+    *list = run->next;
+    heap->recent_pages -= page_count;
+    heap->recent_slab_pages -= page_count;
+    run->first = chunk_page_address(run->chunk, run->page);
+    count_alloc(heap, run, LARGE_NONE);
+    return run;
+}
+
+/* Keeps a slab's run whole. Lock held. */
+static bool slab_keep(struct page_heap *heap, struct run *run)
+{
+    struct run **list = slab_list(heap, run->page_count);
+    if (list == NULL || heap->stage[STAGE_DIRTY].decay.decay_ms == 0 ||
+        heap->recent_slab_pages + run->page_count > RECENT_SLAB_PAGES_MAX) {
+        return false;
+    }
+    run->next = *list;
+    *list = run;
+    heap->recent_pages += run->page_count;
+    heap->recent_slab_pages += run->page_count;
+    return true;
 }
 
 void page_heap_purge(struct page_heap *heap, size_t keep_pages)
@@ -230,11 +274,25 @@ struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *
     return run;
 }
 
+struct run *run_alloc_slab(struct page_heap *heap, unsigned page_count)
+{
+    ASSERT(bits_is_power_of_two(page_count) && page_count < 1u << (RECENT_SLAB_PAGES_MIN_LG + RECENT_SLAB_LISTS));
+    lock_acquire(&heap->lock);
+    struct run *run = slab_take_recent(heap, page_count);
+    if (run == NULL) {
+        struct run_request request = {page_count, 1, true, LARGE_NONE};
+        bool zeroed;
+        run = carve_run(heap, request, &zeroed);
+    }
+    lock_release(&heap->lock);
+    return run;
+}
+
 /* The newest of the runs that are kept whole does not fit: another of them, or a new one. */
 static NOINLINE struct run *run_alloc_large_slow(struct page_heap *heap, unsigned page_count,
                                                  uint8_t large_index)
 {
-    struct run *run = recent_take(heap, page_count);
+    struct run *run = large_take(heap, page_count);
     if (run != NULL) {
         count_alloc(heap, run, large_index);
     } else {
@@ -270,8 +328,19 @@ void run_free(struct run *run, unsigned touched)
     struct page_heap *heap = run->chunk->heap;
     lock_acquire(&heap->lock);
     count_free(heap, run);
-    if (!recent_keep(heap, run)) {
-        page_stock_release(heap, run, touched);
+    page_stock_release(heap, run, touched);
+    purge_when_due(heap);
+    lock_release(&heap->lock);
+}
+
+void run_free_slab(struct run *run)
+{
+    ASSERT(run->large_index == LARGE_NONE);
+    struct page_heap *heap = run->chunk->heap;
+    lock_acquire(&heap->lock);
+    count_free(heap, run);
+    if (!slab_keep(heap, run)) {
+        page_stock_release(heap, run, run->page_count);
     }
     purge_when_due(heap);
     lock_release(&heap->lock);
@@ -280,7 +349,7 @@ void run_free(struct run *run, unsigned touched)
 /* The runs that are kept whole are full, or a look at the clock or the cap is due. Lock held. */
 static NOINLINE void run_free_large_slow(struct page_heap *heap, struct run *run)
 {
-    if (!recent_keep(heap, run)) {
+    if (!large_keep(heap, run)) {
         page_stock_release(heap, run, run->page_count);
     }
     purge_slow(heap);
@@ -297,8 +366,9 @@ void run_free_large(struct run *run)
     heap->large_pages -= page_count;
     heap->large[run->large_index].free_count++;
     size_t recent_pages = heap->recent_pages + page_count;
+    size_t large_pages = recent_pages - heap->recent_slab_pages;
     unsigned count = heap->recent_count;
-    if (UNLIKELY(count == RECENT_RUNS) || UNLIKELY(recent_pages > RECENT_PAGES_MAX) ||
+    if (UNLIKELY(count == RECENT_RUNS) || UNLIKELY(large_pages > RECENT_LARGE_PAGES_MAX) ||
         UNLIKELY(heap->stage[STAGE_DIRTY].page_count + recent_pages > heap->purge_from_pages) ||
         UNLIKELY(heap->ticks <= 1)) {
         heap->ticks -= heap->ticks != 0;

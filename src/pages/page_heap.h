@@ -8,7 +8,8 @@
  * the process's pool. The counts and lists are kept by page_stock.h.
  *
  * Invariants: active_pages + recent_pages + dirty + muzzy + clean pages = pages of the heap's
- * chunks; a chunk is in the list of a stage iff it has pages of that stage, but a dirty one may be
+ * chunks; a run in recent_slab[i] has
+ * 2^(i + RECENT_SLAB_PAGES_MIN_LG) pages; a chunk is in the list of a stage iff it has pages of that stage, but a dirty one may be
  * missing while it is being purged; nonempty has bit b set iff
  * list[b] is not empty.
  *
@@ -29,7 +30,12 @@ enum {
     /* Freed large blocks that stay whole for the next request of their size: a program that
      * allocates and frees one buffer over and over meets no bitmap. */
     RECENT_RUNS = 8,
-    RECENT_PAGES_MAX = 768,
+    RECENT_LARGE_PAGES_MAX = 768,
+    /* Freed slabs of 32 and of 64 pages that stay whole for the next one of their size: making one
+     * costs as much as 15 of its few blocks. */
+    RECENT_SLAB_PAGES_MIN_LG = 5,
+    RECENT_SLAB_LISTS = 2,
+    RECENT_SLAB_PAGES_MAX = 2048,
 };
 
 struct run_counter {
@@ -67,9 +73,11 @@ struct page_heap {
     size_t peak_active_pages; /* the most that active_pages was after a run had been cut */
     struct growth growth;
     size_t large_pages;              /* of them in large blocks */
-    struct run *recent[RECENT_RUNS]; /* oldest first; their pages are used, and dirty */
+    struct run *recent[RECENT_RUNS]; /* large, oldest first; their pages are used, and dirty */
     unsigned recent_count;
-    size_t recent_pages;
+    struct run *recent_slab[RECENT_SLAB_LISTS]; /* the same for slabs, newest first, by `next` */
+    size_t recent_pages;                        /* of both kinds */
+    size_t recent_slab_pages;
     uint32_t ticks;          /* runs that may be freed before the clock is read */
     bool calls_helper;       /* clean at the helper's last look: the next unused page calls it */
     size_t boost_pages;      /* the cap, raised while what is purged is wanted back soon */
@@ -111,9 +119,15 @@ MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request reques
 MUST_USE struct run *run_alloc_large(struct page_heap *heap, unsigned page_count,
                                      uint8_t large_index);
 
+/* The same for a slab of a power of two of pages, up to 64. */
+MUST_USE struct run *run_alloc_slab(struct page_heap *heap, unsigned page_count);
+
 /* Frees a run; its class codes are 0 again. Of its pages the first `touched` may hold data. May
  * purge. */
 void run_free(struct run *run, unsigned touched);
+/* The same for a slab from run_alloc_slab() all of whose pages may hold data: a large one is kept
+ * whole for the next of its size. */
+void run_free_slab(struct run *run);
 /* The same for a large block, which is kept whole for a moment. */
 void run_free_large(struct run *run);
 

@@ -162,7 +162,7 @@ void page_stock_note_muzzy(struct page_heap *heap, struct chunk *chunk, struct p
     settle_muzzy(heap, chunk, muzzy);
 }
 
-void page_stock_drop_recent(struct page_heap *heap, unsigned count)
+void page_stock_drop_large(struct page_heap *heap, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct run *run = heap->recent[i];
@@ -173,6 +173,22 @@ void page_stock_drop_recent(struct page_heap *heap, unsigned count)
     for (unsigned i = 0; i < heap->recent_count; i++) {
         heap->recent[i] = heap->recent[i + count];
     }
+}
+
+void page_stock_drop_recent(struct page_heap *heap)
+{
+    page_stock_drop_large(heap, heap->recent_count);
+    for (unsigned i = 0; i < RECENT_SLAB_LISTS; i++) {
+        struct run *next;
+        for (struct run *run = heap->recent_slab[i]; run != NULL; run = next) {
+            next = run->next;
+            page_stock_release(heap, run, run->page_count);
+        }
+        heap->recent_slab[i] = NULL;
+    }
+    heap->recent_pages -= heap->recent_slab_pages;
+    heap->recent_slab_pages = 0;
+    ASSERT(heap->recent_pages == 0);
 }
 
 /* A chunk with pages of the stage that is missing in the list shows in the sum, unless it is full.

@@ -74,8 +74,9 @@ static inline void page_stock_release(struct page_heap *heap, struct run *run, u
     page_stock_unuse(heap, chunk, run->page, run->page_count, touched);
 }
 
-/* Ends the oldest of the runs that are kept whole. */
-void page_stock_drop_recent(struct page_heap *heap, unsigned count);
+/* Ends the oldest of the large runs that are kept whole; ends all runs that are kept whole. */
+void page_stock_drop_large(struct page_heap *heap, unsigned count);
+void page_stock_drop_recent(struct page_heap *heap);
 
 /* Pages that hold memory which nobody uses and the system cannot take. */
 static inline size_t page_stock_unused(const struct page_heap *heap)

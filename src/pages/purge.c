@@ -161,7 +161,7 @@ static void purge_stage(struct page_heap *heap, struct purge purge, size_t keep_
 static void purge_dirty(struct page_heap *heap, size_t keep_pages, bool lazily)
 {
     if (page_stock_unused(heap) > keep_pages) {
-        page_stock_drop_recent(heap, heap->recent_count);
+        page_stock_drop_recent(heap);
         purge_stage(heap, (struct purge){STAGE_DIRTY, lazily}, keep_pages);
     }
 }

@@ -203,6 +203,28 @@ static void moved_bits_leave_one_map_and_join_the_other(void **state)
     }
 }
 
+/* With a bit set beforehand at each place, or nowhere in the range. */
+static void setting_zeros_stops_at_the_first_one(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < MAP_BITS; first += 7) {
+        for (unsigned count = 1; first + count <= MAP_BITS; count += 5) {
+            for (unsigned one = 0; one < MAP_BITS; one += 3) {
+                struct guarded_map map = filled_map(0);
+                bits_set_range(map.words, one, 1);
+                unsigned end = first + count;
+                bool inside = one >= first && one < end;
+                assert_int_equal(bits_set_zeros(map.words, first, count), inside ? one : end);
+                expect_guards(&map);
+                if (!inside) {
+                    assert_int_equal(bits_count_range(map.words, first, count), count);
+                    assert_int_equal(bits_count_range(map.words, 0, MAP_BITS), count + 1);
+                }
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +235,7 @@ int main(void)
         cmocka_unit_test(setting_and_clearing_a_range_changes_that_range_only),
         cmocka_unit_test(searches_agree_with_a_loop_over_bits),
         cmocka_unit_test(counts_of_ranges_agree_with_a_loop_over_bits),
+        cmocka_unit_test(setting_zeros_stops_at_the_first_one),
         cmocka_unit_test(moved_bits_leave_one_map_and_join_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

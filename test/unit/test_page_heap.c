@@ -281,7 +281,7 @@ static void freed_large_blocks_serve_the_next_request_of_their_size(void **state
     char *first = run->first;
     tag_pages(run, 0, 5);
     for (unsigned round = 0; round < 50; round++) {
-        run_free(run, 20);
+        run_free_large(run);
         expect_valid(&heap);
         run = run_alloc_large(&heap, 20, 3);
         expect_valid(&heap);
@@ -289,7 +289,7 @@ static void freed_large_blocks_serve_the_next_request_of_their_size(void **state
         assert_true(has_tags(run, 5));
         assert_int_equal(run->page_count, 20);
     }
-    run_free(run, 20);
+    run_free_large(run);
     /* More of them than are kept. */
     struct run *runs[3 * RECENT_RUNS];
     for (unsigned i = 0; i < 3 * RECENT_RUNS; i++) {
@@ -297,12 +297,82 @@ static void freed_large_blocks_serve_the_next_request_of_their_size(void **state
         assert_non_null(runs[i]);
     }
     for (unsigned i = 0; i < 3 * RECENT_RUNS; i++) {
-        run_free(runs[i], runs[i]->page_count);
+        run_free_large(runs[i]);
         expect_valid(&heap);
         assert_true(heap.recent_count <= RECENT_RUNS);
     }
     assert_int_equal(heap.active_pages, 1);
     run_free(keeper, 0);
+    expect_empty(&heap);
+}
+
+static void freed_large_slabs_serve_the_next_of_their_size(void **state)
+{
+    (void)state;
+    enum { PAGES = 64, COUNT = RECENT_SLAB_PAGES_MAX / PAGES, MORE = COUNT + 3 };
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *slabs[MORE];
+    for (unsigned i = 0; i < MORE; i++) {
+        slabs[i] = run_alloc_slab(&heap, PAGES);
+        assert_non_null(slabs[i]);
+    }
+    for (unsigned i = 0; i < MORE; i++) {
+        slabs[i]->first += 16; /* where the first region of a slab may lie */
+        run_free_slab(slabs[i]);
+        expect_valid(&heap);
+    }
+    assert_int_equal(heap.recent_slab_pages, RECENT_SLAB_PAGES_MAX);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 3 * PAGES);
+    /* The newest first; another size finds none. */
+    struct run *half = run_alloc_slab(&heap, PAGES / 2);
+    assert_int_equal(half->page_count, PAGES / 2);
+    for (unsigned i = COUNT; i-- > 0;) {
+        struct run *slab = run_alloc_slab(&heap, PAGES);
+        assert_ptr_equal(slab, slabs[i]);
+        assert_ptr_equal(slab->first, chunk_page_address(slab->chunk, slab->page));
+        assert_ptr_equal(chunk_run(slab->chunk, slab->first + (PAGES - 1) * PAGE_BYTES), slab);
+        expect_valid(&heap);
+    }
+    assert_int_equal(heap.recent_pages, 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        run_free_slab(slabs[i]);
+    }
+    run_free_slab(half);
+    expect_empty(&heap);
+}
+
+static void small_slabs_are_not_kept_whole(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *slab = run_alloc_slab(&heap, 16);
+    run_free_slab(slab);
+    assert_int_equal(heap.recent_pages, 0);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 16);
+    expect_empty(&heap);
+}
+
+/* A whole chunk is wanted: the slabs that are kept stand in the way. */
+static void kept_slabs_make_way_for_a_run_that_finds_no_place(void **state)
+{
+    (void)state;
+    enum { PAGES = 64, COUNT = CHUNK_PAGES / PAGES };
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *slabs[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        slabs[i] = run_alloc_slab(&heap, PAGES);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        run_free_slab(slabs[i]);
+    }
+    assert_int_equal(heap.chunk_count, 1);
+    struct run *run = must_alloc(&heap, CHUNK_PAGES);
+    assert_int_equal(heap.chunk_count, 1);
+    assert_int_equal(heap.recent_pages, 0);
+    run_free(run, CHUNK_PAGES);
     expect_empty(&heap);
 }
 
@@ -464,6 +534,9 @@ int main(void)
         cmocka_unit_test(a_request_goes_where_it_fits_best_and_then_lowest),
         cmocka_unit_test(what_was_not_touched_stays_clean),
         cmocka_unit_test(freed_large_blocks_serve_the_next_request_of_their_size),
+        cmocka_unit_test(freed_large_slabs_serve_the_next_of_their_size),
+        cmocka_unit_test(small_slabs_are_not_kept_whole),
+        cmocka_unit_test(kept_slabs_make_way_for_a_run_that_finds_no_place),
         cmocka_unit_test_teardown(larger_os_pages_are_purged_whole_only, put_back),
         cmocka_unit_test_teardown(chunks_tell_the_system_what_the_policy_says_of_huge_pages,
                                   put_back),
