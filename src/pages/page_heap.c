@@ -276,7 +276,8 @@ struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *
 
 struct run *run_alloc_slab(struct page_heap *heap, unsigned page_count)
 {
-    ASSERT(bits_is_power_of_two(page_count) && page_count < 1u << (RECENT_SLAB_PAGES_MIN_LG + RECENT_SLAB_LISTS));
+    ASSERT(bits_is_power_of_two(page_count) &&
+           page_count < 1u << (RECENT_SLAB_PAGES_MIN_LG + RECENT_SLAB_LISTS));
     lock_acquire(&heap->lock);
     struct run *run = slab_take_recent(heap, page_count);
     if (run == NULL) {

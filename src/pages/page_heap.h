@@ -8,10 +8,9 @@
  * the process's pool. The counts and lists are kept by page_stock.h.
  *
  * Invariants: active_pages + recent_pages + dirty + muzzy + clean pages = pages of the heap's
- * chunks; a run in recent_slab[i] has
- * 2^(i + RECENT_SLAB_PAGES_MIN_LG) pages; a chunk is in the list of a stage iff it has pages of that stage, but a dirty one may be
- * missing while it is being purged; nonempty has bit b set iff
- * list[b] is not empty.
+ * chunks; a run in recent_slab[i] has 2^(i + RECENT_SLAB_PAGES_MIN_LG) pages; a chunk is in the
+ * list of a stage iff it has pages of that stage, but a dirty one may be missing while it is being
+ * purged; nonempty has bit b set iff list[b] is not empty.
  *
  * Thread safety: each function takes the heap's lock, except where said. While pages are purged the
  * lock is let go; the pages are marked used meanwhile.
