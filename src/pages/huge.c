@@ -16,7 +16,7 @@ enum {
     GROWTH_DIVISOR = 8,         /* address space beyond what growth needs */
     BOOST_BYTES_MAX = 32 << 20, /* larger mappings cost more to keep than to make */
     TRIM_BYTES = 64 * 1024,     /* a shorter tail is not worth a call */
-    SLACK_BYTES = 512 * 1024,   /* that kept mappings may add to the peak */
+    SLACK_BYTES = 128 * 1024,   /* that kept mappings may add to the peak */
 };
 
 /* More than any address space has: nothing below can overflow. */

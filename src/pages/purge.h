@@ -22,7 +22,7 @@
 
 enum {
     /* What unused pages may add to the peak of the active ones: so many, or this part of it. */
-    SLACK_PAGES = 128,
+    SLACK_PAGES = 32,
     SLACK_DIVISOR = 32,
 };
 

@@ -9,7 +9,7 @@
 #include "base/bits.h"
 #include "os/os.h"
 #include "pages/idle.h"
-#include "pages/page_stock.h"
+#include "pages/purge.h"
 
 #include <sys/syscall.h>
 
@@ -132,7 +132,7 @@ static bool lock_in_memory(const struct run *run)
 static void at_a_new_peak_unused_pages_make_room(void **state)
 {
     (void)state;
-    enum { SMALL = 4, PAIRS = 1000, SLACK = 128 };
+    enum { SMALL = 4, PAIRS = 1000 };
     static struct run *runs[2 * PAIRS];
     struct page_heap heap;
     page_policy.dirty_cap_bytes = (size_t)1 << 40;
@@ -154,7 +154,7 @@ static void at_a_new_peak_unused_pages_make_room(void **state)
         run->next = first;
         first = run;
         count++;
-        size_t slack = peak / 32 > SLACK ? peak / 32 : SLACK;
+        size_t slack = larger(peak / SLACK_DIVISOR, SLACK_PAGES);
         assert_true(heap.active_pages + heap.stage[STAGE_DIRTY].page_count <=
                     peak + slack + 2 * SMALL);
     }
