@@ -6,8 +6,9 @@ BENCH_ARGS ?=
 FUZZ_SECONDS ?= 60
 FUZZ_ARGS ?=
 STRESS_ARGS ?=
+CROSS_ARGS ?=
 
-.PHONY: all release run test bench accept stress fuzz install uninstall clean help
+.PHONY: all release run test bench accept stress fuzz cross install uninstall clean help
 
 all: ## build the libraries into build/release/lib
 	@command -v cmake >/dev/null && command -v ninja >/dev/null || scripts/bootstrap build
@@ -42,6 +43,13 @@ fuzz: ## the fuzzers, FUZZ_SECONDS (60) for each; FUZZ_ARGS go to test/fuzz/run_
 	@cmake --preset fuzz
 	@cmake --build --preset fuzz
 	@test/fuzz/run_fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS) build/fuzz/bin/fuzz_*
+
+cross: ## cross-build for aarch64, tests under qemu-user; CROSS_ARGS go to ctest
+	@scripts/bootstrap build cross
+	@cmake --preset aarch64
+	@cmake --build --preset aarch64
+	@ctest --test-dir build/aarch64 -L '^(abort|fault|model)$$' -j2 --output-on-failure \
+	    --no-tests=error $(CROSS_ARGS)
 
 install: all ## install below PREFIX (default /usr/local); honours DESTDIR
 	@cmake --install build/release --prefix $(PREFIX)

@@ -29,6 +29,24 @@ function(dg_register name)
   set_tests_properties(${folder}.${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
 
+# Runs a test with libraries preloaded; an emulator preloads them into the program, not into itself.
+function(dg_preload test)
+  list(JOIN ARGN ":" libraries)
+  if(CMAKE_CROSSCOMPILING)
+    set(assignment "QEMU_SET_ENV=LD_PRELOAD=${libraries}")
+  else()
+    set(assignment "LD_PRELOAD=${libraries}")
+  endif()
+  set_tests_properties(${test} PROPERTIES ENVIRONMENT "${assignment}")
+endfunction()
+
+# Leaves tests out, visibly, where an emulator runs them: each call says what qemu-user cannot do.
+function(dg_not_emulated)
+  if(CMAKE_CROSSCOMPILING)
+    set_tests_properties(${ARGN} PROPERTIES DISABLED TRUE)
+  endif()
+endfunction()
+
 function(dg_add_api_test name)
   add_executable(${name} ${name}.c)
   target_link_libraries(${name} PRIVATE dg_under_test dg_warnings cmocka Threads::Threads)

@@ -46,6 +46,9 @@ static inline void branch_is_wrong(const char *file, int line, const char *text)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define MUST_USE __attribute__((warn_unused_result))
 #define COLD __attribute__((cold))
+/* Data of the fast paths: its address is known, and not loaded from the global offset table. On
+ * x86-64 the linker turns such a load into an address by itself, on aarch64 it does not. */
+#define HIDDEN __attribute__((visibility("hidden")))
 
 /* Hides where a value comes from: the compiler can neither re-derive it nor fold it into an address
  * with an index register. Why that matters: docs/fast-path.md. */

@@ -57,7 +57,8 @@ static struct cache *new_cache(struct arena *arena)
         threads.spare = threads.spare->next;
         threads.spare_count--;
     } else {
-        block = meta_alloc(CACHE_BLOCK_BYTES, 4096);
+        /* Whole OS pages, since keep_block() purges them. */
+        block = meta_alloc(CACHE_BLOCK_BYTES, os_page_bytes);
         meta_note_untouched(block == NULL ? 0 : CACHE_BLOCK_BYTES - 2 * 4096);
     }
     return block == NULL ? NULL : cache_init(block, arena);

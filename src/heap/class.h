@@ -59,7 +59,7 @@ size_t usable_size(size_t size_bytes);
 size_t usable_size_aligned(size_t size_bytes, size_t alignment);
 
 /* Class code of a request of (index - 1) * 8 + 1 .. index * 8 bytes, up to 32 KiB. */
-extern const uint8_t size_code[CACHED_SIZE_MAX / 8 + 1];
+HIDDEN extern const uint8_t size_code[CACHED_SIZE_MAX / 8 + 1];
 
 /* Of a bin: the size of its blocks. Bin 0 and the codes that are no class: 0. */
 extern const uint32_t bin_size[CODE_BINS];

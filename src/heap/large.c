@@ -44,9 +44,13 @@ static uint8_t large_index_of(size_t size_bytes)
     return large_index[size_bytes / PAGE_BYTES];
 }
 
+static_assert((size_t)RUN_PAGES_MAX * PAGE_BYTES < PURGE_TO_ZERO_BYTES, "only mappings are purged");
+
+/* A mapping ends with an OS page: what follows the block on its last one is nobody's. */
 static void clear(void *address, size_t size_bytes)
 {
-    if (size_bytes >= PURGE_TO_ZERO_BYTES && os_purge(address, size_bytes)) {
+    if (size_bytes >= PURGE_TO_ZERO_BYTES &&
+        os_purge(address, bits_round_up(size_bytes, os_page_bytes))) {
         return;
     }
     memset(address, 0, size_bytes);

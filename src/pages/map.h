@@ -59,7 +59,7 @@ struct map_base {
     _Atomic uintptr_t root[ROOT_COUNT]; /* written once under the map lock (release) */
 };
 
-extern struct map_base map_base;
+HIDDEN extern struct map_base map_base;
 
 void map_start(void);
 

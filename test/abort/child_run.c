@@ -92,6 +92,16 @@ static bool output_read(int error_pipe, long long deadline_ms, struct child_resu
     }
 }
 
+/* An emulator adds a line of its own when a signal ends its program. */
+static void emulator_line_cut(struct child_result *result)
+{
+    char *line = strstr(result->text, "qemu: uncaught target signal");
+    if (line != NULL) {
+        *line = '\0';
+        result->text_bytes = (size_t)(line - result->text);
+    }
+}
+
 static void child_finish(pid_t child, struct child_result *result)
 {
     int status;
@@ -134,6 +144,7 @@ void child_run(void (*body)(void *argument), void *argument, unsigned limit_seco
     close(ends[1]);
     result->hung = !output_read(ends[0], now_ms() + 1000LL * limit_seconds, result);
     close(ends[0]);
+    emulator_line_cut(result);
     child_finish(child, result);
 }
 
