@@ -24,8 +24,8 @@ struct slab_shape {
 static const struct slab_shape shapes[SMALL_CLASSES] = {
     SHAPE(8, 1),      SHAPE(16, 2),    SHAPE(32, 4),    SHAPE(48, 4),     SHAPE(64, 4),
     SHAPE(80, 4),     SHAPE(96, 4),    SHAPE(112, 4),   SHAPE(128, 4),    SHAPE(160, 4),
-    SHAPE(192, 4),    SHAPE(224, 4),   SHAPE(256, 4),   SHAPE(320, 8),    SHAPE(384, 8),
-    SHAPE(448, 8),    SHAPE(512, 8),   SHAPE(640, 16),  SHAPE(768, 16),   SHAPE(896, 16),
+    SHAPE(192, 4),    SHAPE(224, 4),   SHAPE(256, 4),   SHAPE(320, 4),    SHAPE(384, 4),
+    SHAPE(448, 4),    SHAPE(512, 4),   SHAPE(640, 16),  SHAPE(768, 16),   SHAPE(896, 16),
     SHAPE(1024, 16),  SHAPE(1280, 16), SHAPE(1536, 16), SHAPE(1792, 16),  SHAPE(2048, 16),
     SHAPE(2560, 16),  SHAPE(3072, 16), SHAPE(3584, 16), SHAPE(4096, 16),  SHAPE(5120, 32),
     SHAPE(6144, 32),  SHAPE(7168, 32), SHAPE(8192, 64), SHAPE(10240, 32), SHAPE(12288, 32),
