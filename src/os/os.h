@@ -40,9 +40,7 @@ MUST_USE bool os_purge_lazily(void *address, size_t size_bytes);
 MUST_USE bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes);
 MUST_USE bool os_move(void *address, size_t old_bytes, void *target, size_t new_bytes);
 
-/* Hints: faults pages in (Linux 5.14), and asks for or refuses huge pages. A refusal is harmless.
- */
-void os_populate(void *address, size_t size_bytes);
+/* Hints: asks for or refuses huge pages. A refusal is harmless. */
 void os_want_huge_pages(void *address, size_t size_bytes);
 void os_refuse_huge_pages(void *address, size_t size_bytes);
 

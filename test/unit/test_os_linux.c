@@ -219,24 +219,6 @@ static void moved_pages_keep_their_content_and_leave_their_place(void **state)
     must_unmap(target, 8 * page);
 }
 
-static void populated_pages_are_resident_and_zero(void **state)
-{
-    (void)state;
-    enum { PAGES = 16 };
-    char *block = must_map(PAGES * os_page_bytes);
-    unsigned char resident[PAGES] = {0};
-    os_populate(block, PAGES * os_page_bytes);
-    EXPECT_ERRNO_KEPT();
-    assert_int_equal(mincore(block, PAGES * os_page_bytes, resident), 0);
-    unsigned count = 0;
-    for (unsigned i = 0; i < PAGES; i++) {
-        count += resident[i] & 1;
-    }
-    assert_true(count == PAGES || count == 0); /* 0: a kernel before 5.14 */
-    assert_true(bytes_are(block, PAGES * os_page_bytes, 0));
-    must_unmap(block, PAGES * os_page_bytes);
-}
-
 static void hints_change_neither_content_nor_errno(void **state)
 {
     (void)state;
@@ -246,12 +228,10 @@ static void hints_change_neither_content_nor_errno(void **state)
     memset(block, 3, size);
     os_want_huge_pages(block, size);
     os_refuse_huge_pages(block, size);
-    os_populate(block, size);
     assert_true(bytes_are(block, size, 3));
     must_unmap(block, size);
     os_want_huge_pages(block, size);
     os_refuse_huge_pages(block, size);
-    os_populate(block, size);
     EXPECT_ERRNO_KEPT();
 }
 

@@ -132,11 +132,6 @@ bool os_move(void *address, size_t old_bytes, void *target, size_t new_bytes)
     return remap(address, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target);
 }
 
-void os_populate(void *address, size_t size_bytes)
-{
-    (void)advise(address, size_bytes, MADV_POPULATE_WRITE);
-}
-
 void os_want_huge_pages(void *address, size_t size_bytes)
 {
     (void)advise(address, size_bytes, MADV_HUGEPAGE);
