@@ -407,7 +407,6 @@ int main(void)
                                mark_errno),
         cmocka_unit_test_setup(a_mapping_grows_in_place_only_into_free_space, mark_errno),
         cmocka_unit_test_setup(moved_pages_keep_their_content_and_leave_their_place, mark_errno),
-        cmocka_unit_test_setup(populated_pages_are_resident_and_zero, mark_errno),
         cmocka_unit_test_setup(hints_change_neither_content_nor_errno, mark_errno),
         cmocka_unit_test_setup(clocks_never_go_back_and_agree_within_ticks, mark_errno),
         cmocka_unit_test_setup(a_thread_of_our_own_has_a_name_and_no_signals, mark_errno),
