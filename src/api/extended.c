@@ -62,7 +62,8 @@ static void *refused(const char *function, const struct block_request *request)
 
 static NOINLINE void *mallocx_slow(size_t size, int flags)
 {
-    bool only_alignment = (flags & ~FLAG_ALIGNMENT_MASK) == 0;
+    /* Without flags the fast path was tried, and has counted the request if its event was due. */
+    bool only_alignment = flags != 0 && (flags & ~FLAG_ALIGNMENT_MASK) == 0;
     void *cached = only_alignment ? fast_alloc_aligned(size, alignment_of(flags)) : NULL;
     if (cached != NULL) {
         return cached;

@@ -48,6 +48,25 @@ static void every_field_of_the_flags_is_heard(void **state)
     assert_true(page_heap_is_valid(&arena->pages));
 }
 
+/* The event of a bin falls due in the fast path; the slow one must not count the request again. */
+static void a_request_that_is_due_is_counted_once(void **state)
+{
+    (void)state;
+    enum { SIZE = 208 };
+    struct cache *cache = thread_cache();
+    API(dallocx)(API(mallocx)(SIZE, 0), 0);
+    struct cache_bin *bin = &cache->front.bin[class_of(SIZE) + 1];
+    size_t usable = usable_size(SIZE);
+    for (int flags = 0; flags <= 4; flags += 4) {
+        bin->left = 1;
+        uint64_t before = cache_allocated_bytes(cache);
+        void *block = API(mallocx)(SIZE, flags);
+        assert_int_equal(bin->left, CACHE_LEFT);
+        assert_int_equal(cache_allocated_bytes(cache) - before, usable);
+        API(dallocx)(block, flags);
+    }
+}
+
 static void the_flag_for_no_cache_passes_by_it(void **state)
 {
     (void)state;
@@ -154,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_of_the_flags_is_heard),
+        cmocka_unit_test(a_request_that_is_due_is_counted_once),
         cmocka_unit_test(the_flag_for_no_cache_passes_by_it),
         cmocka_unit_test(sizes_without_a_block_have_the_contracts_answers),
         cmocka_unit_test(rallocx_keeps_content_and_zeroes_the_rest),
