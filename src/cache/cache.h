@@ -88,7 +88,7 @@ struct cache {
 
 enum { CACHE_BLOCK_BYTES = 128 * 1024 };
 
-/* Makes a cache in a block of CACHE_BLOCK_BYTES zeroed bytes. */
+/* Makes a cache in a block of CACHE_BLOCK_BYTES. */
 struct cache *cache_init(void *block, struct arena *arena);
 
 /* A block of a class, index < CACHED_CLASSES. NULL when memory is refused. A `left` of 0 says that

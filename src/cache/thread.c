@@ -29,12 +29,13 @@ struct spare_block {
 
 static struct {
     struct lock lock;
-    struct cache *caches;      /* under the lock */
-    struct spare_block *spare; /* under the lock */
-    unsigned spare_count;      /* under the lock */
-    _Atomic uint32_t modes;    /* written under the lock; read relaxed by each thread */
-    pthread_key_t key;         /* immutable after thread_start() */
-    bool has_key;              /* likewise */
+    struct cache *caches;     /* under the lock */
+    struct spare_block *warm; /* under the lock: blocks that wait for a thread, WARM_BLOCKS_MAX */
+    struct spare_block *cold; /* under the lock: ... and those beyond, without their memory */
+    unsigned warm_count;      /* under the lock */
+    _Atomic uint32_t modes;   /* written under the lock; read relaxed by each thread */
+    pthread_key_t key;        /* immutable after thread_start() */
+    bool has_key;             /* likewise */
 } threads;
 
 static void thread_exits(void *cache);
@@ -52,10 +53,12 @@ static void set_front(struct cache_front *front)
 
 static struct cache *new_cache(struct arena *arena)
 {
-    void *block = threads.spare;
-    if (block != NULL) {
-        threads.spare = threads.spare->next;
-        threads.spare_count--;
+    void *block = threads.warm != NULL ? threads.warm : threads.cold;
+    if (threads.warm != NULL) {
+        threads.warm = threads.warm->next;
+        threads.warm_count--;
+    } else if (threads.cold != NULL) {
+        threads.cold = threads.cold->next;
     } else {
         /* Whole OS pages, since keep_block() purges them. */
         block = meta_alloc(CACHE_BLOCK_BYTES, os_page_bytes);
@@ -109,23 +112,9 @@ static void apply_modes(struct cache *cache)
     set_front(modes == 0 ? &cache->front : shim_of(cache, modes));
 }
 
-static struct arena *least_used_arena(void)
-{
-    struct arena *best = arena_get(0);
-    unsigned count = arena_count();
-    for (unsigned i = 1; i < count; i++) {
-        struct arena *arena = arena_get(i);
-        if (atomic_load_explicit(&arena->thread_count, memory_order_relaxed) <
-            atomic_load_explicit(&best->thread_count, memory_order_relaxed)) {
-            best = arena;
-        }
-    }
-    return best;
-}
-
 static NOINLINE struct cache *attach(void)
 {
-    struct arena *arena = least_used_arena();
+    struct arena *arena = arena_least_used(NULL);
     lock_acquire(&threads.lock);
     struct cache *cache = threads.has_key ? new_cache(arena) : NULL;
     if (cache != NULL) {
@@ -182,14 +171,17 @@ struct arena *thread_arena(void)
 static void keep_block(struct cache *cache)
 {
     struct cache_front *shim = cache->shim;
-    if (threads.spare_count >= WARM_BLOCKS_MAX) {
+    bool warm = threads.warm_count < WARM_BLOCKS_MAX;
+    if (warm) {
+        threads.warm_count++;
+    } else {
         (void)!os_purge(cache, CACHE_BLOCK_BYTES);
     }
     cache->shim = shim;
     struct spare_block *block = (struct spare_block *)cache;
-    block->next = threads.spare;
-    threads.spare = block;
-    threads.spare_count++;
+    struct spare_block **list = warm ? &threads.warm : &threads.cold;
+    block->next = *list;
+    *list = block;
 }
 
 static_assert(offsetof(struct cache, shim) >= sizeof(struct spare_block),

@@ -6,7 +6,10 @@
  */
 #include "upper_floors.h"
 
+#include "os/os.h"
 #include "pages/meta.h"
+
+#include <sys/mman.h>
 
 static void count_cache(struct cache *cache, void *opaque)
 {
@@ -91,6 +94,62 @@ static void blocks_of_exited_threads_serve_new_ones(void **state)
         assert_ptr_equal(seen.cache, first.cache);
     }
     assert_int_equal(meta_bytes(), bytes);
+}
+
+enum { CROWD = 40, CROWD_CLASSES = 24 };
+
+struct crowd {
+    pthread_barrier_t *together; /* NULL: alone */
+    char *cache;
+};
+
+/* Uses so many bins that the cache has more than one page. */
+static void *use_many_bins(void *opaque)
+{
+    struct crowd *crowd = opaque;
+    for (uint8_t i = 0; i < CROWD_CLASSES; i++) {
+        API(free)(API(malloc)(class_size(i)));
+    }
+    crowd->cache = (char *)thread_cache();
+    if (crowd->together != NULL) {
+        (void)pthread_barrier_wait(crowd->together);
+    }
+    return NULL;
+}
+
+static bool second_page_is_resident(char *block)
+{
+    unsigned char resident = 0;
+    assert_int_equal(mincore(block + os_page_bytes, 1, &resident), 0);
+    return resident & 1;
+}
+
+/* Blocks that lost their memory must not stand before those that kept it. */
+static void after_a_crowd_the_next_thread_gets_warm_memory(void **state)
+{
+    (void)state;
+    pthread_t threads[CROWD];
+    struct crowd crowd[CROWD];
+    pthread_barrier_t together;
+    assert_int_equal(pthread_barrier_init(&together, NULL, CROWD), 0);
+    for (unsigned i = 0; i < CROWD; i++) {
+        crowd[i].together = &together;
+        assert_int_equal(pthread_create(&threads[i], NULL, use_many_bins, &crowd[i]), 0);
+    }
+    unsigned warm = 0;
+    for (unsigned i = 0; i < CROWD; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    for (unsigned i = 0; i < CROWD; i++) {
+        warm += second_page_is_resident(crowd[i].cache);
+    }
+    assert_int_equal(warm, 16);
+    for (unsigned i = 0; i < 3; i++) {
+        struct crowd one = {NULL, NULL};
+        run_thread(use_many_bins, &one);
+        assert_true(second_page_is_resident(one.cache));
+    }
+    pthread_barrier_destroy(&together);
 }
 
 enum { KEPT = 100, KEPT_SIZE = 3500 }; /* a class that nothing else here uses */
@@ -325,6 +384,7 @@ int main(void)
         cmocka_unit_test(the_pointer_of_a_thread_is_its_cache),
         cmocka_unit_test(a_thread_gets_a_cache_at_its_first_call_and_leaves_it_at_its_exit),
         cmocka_unit_test(blocks_of_exited_threads_serve_new_ones),
+        cmocka_unit_test(after_a_crowd_the_next_thread_gets_warm_memory),
         cmocka_unit_test(an_exited_thread_keeps_nothing_in_its_cache),
         cmocka_unit_test(destructors_that_come_later_allocate_without_a_cache),
         cmocka_unit_test(modes_apply_at_the_next_call_and_zero_gives_the_fast_paths_back),
