@@ -162,8 +162,9 @@ unsigned os_cpu_count(void)
 {
     cpu_set_t set = {0};
     int saved_errno = errno;
-    /* libc's wrapper, and that of readlink, would cost the start of every program a symbol. */
-    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, &set);
+    /* Of the process's first thread: the others may be bound to a CPU each. libc's wrappers, and
+     * that of readlink, would cost the start of every program a symbol each. */
+    long bytes = syscall(SYS_sched_getaffinity, syscall(SYS_getpid), sizeof set, &set);
     errno = saved_errno;
     if (bytes < 0) {
         /* More CPUs than the set holds: the kernel has at least that many. */
