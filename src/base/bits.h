@@ -93,8 +93,8 @@ static inline void bits_set_range(uint64_t *words, unsigned first, unsigned coun
     }
 }
 
-/* Sets `count` bits from `first` up. Result: the first that was set already, those above it as they
- * were; first + count when none was. */
+/* Sets `count` bits from `first` up. Result: first + count; or the first that was set already: then
+ * those of its word and above are as they were. */
 static inline unsigned bits_set_zeros(uint64_t *words, unsigned first, unsigned count)
 {
     unsigned end = first + count;

@@ -99,20 +99,28 @@ struct arena *arena_create(void)
     return arena;
 }
 
-struct arena *arena_choose(const struct arena *contended)
+static unsigned threads_of(const struct arena *arena)
+{
+    return atomic_load_explicit(&arena->thread_count, memory_order_relaxed);
+}
+
+struct arena *arena_least_used(const struct arena *except)
 {
     struct arena *best = NULL;
     unsigned count = arena_count();
     for (unsigned i = 0; i < count; i++) {
         struct arena *arena = arena_get(i);
-        if (arena != contended &&
-            (best == NULL || atomic_load_explicit(&arena->thread_count, memory_order_relaxed) <
-                                 atomic_load_explicit(&best->thread_count, memory_order_relaxed))) {
+        if (arena != except && (best == NULL || threads_of(arena) < threads_of(best))) {
             best = arena;
         }
     }
-    bool idle =
-        best != NULL && atomic_load_explicit(&best->thread_count, memory_order_relaxed) == 0;
+    return best;
+}
+
+struct arena *arena_choose(const struct arena *contended)
+{
+    struct arena *best = arena_least_used(contended);
+    bool idle = best != NULL && threads_of(best) == 0;
     struct arena *fresh = idle ? NULL : arena_create();
     return fresh != NULL ? fresh : best;
 }
@@ -171,6 +179,7 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
         if (slab != NULL) {
             bin->counters.reslab_count++;
         } else if (filled > 0) {
+            /* A fresh slab is made for the first block only: a part of the batch will do. */
             break;
         } else if ((slab = bin_add_slab(bin, &arena->pages, class_index)) == NULL) {
             break;
@@ -229,7 +238,11 @@ static unsigned flush_arena(struct bin *bin, struct stretch *stretches, unsigned
             continue;
         }
         unsigned before = slab->free_count;
-        slab_put(slab, stretches[i].first, stretches[i].count);
+        const void *bad = slab_put(slab, stretches[i].first, stretches[i].count);
+        if (UNLIKELY(bad != NULL)) {
+            lock_release(&bin->lock);
+            slab_report(slab, bad);
+        }
         bin->counters.free_count += stretches[i].count;
         struct run *dead = bin_settle(bin, slab, before);
         if (dead != NULL) {

@@ -62,7 +62,7 @@ size_t usable_size_aligned(size_t size_bytes, size_t alignment);
 HIDDEN extern const uint8_t size_code[CACHED_SIZE_MAX / 8 + 1];
 
 /* Of a bin: the size of its blocks. Bin 0 and the codes that are no class: 0. */
-extern const uint32_t bin_size[CODE_BINS];
+HIDDEN extern const uint32_t bin_size[CODE_BINS];
 
 /* Of a bin: I = ceil(2^64 / d). An address p starts a block only if p * I mod 2^64 < I, which holds
  * for the multiples of d among the addresses below 2^48 and for no others (D. Lemire, O. Kaser, N.
@@ -70,7 +70,7 @@ extern const uint32_t bin_size[CODE_BINS];
  * dividend is p m < I, and I is above 2^50 here). Slabs place their regions at multiples of the
  * class size d, so the test is exact; runs start at pages, and d is 4096. Where I is 0 no address
  * passes. */
-extern const uint64_t bin_inverse[CODE_BINS];
+HIDDEN extern const uint64_t bin_inverse[CODE_BINS];
 
 static inline unsigned class_code(uint8_t class_index)
 {

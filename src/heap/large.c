@@ -59,7 +59,7 @@ static void clear(void *address, size_t size_bytes)
 static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment, bool *zeroed)
 {
     size_t in_pages = alignment <= PAGE_BYTES ? 1 : alignment / PAGE_BYTES;
-    struct run_request request = {(unsigned)(size_bytes / PAGE_BYTES), (unsigned)in_pages, false,
+    struct run_request request = {(unsigned)(size_bytes / PAGE_BYTES), (unsigned)in_pages, 0, false,
                                   large_index_of(size_bytes)};
     struct run *run = run_alloc(&arena->pages, request, zeroed);
     if (run == NULL) {
@@ -100,17 +100,14 @@ void *large_alloc_growing(struct arena *arena, size_t size_bytes)
         return huge == NULL ? NULL : huge->base;
     }
     unsigned page_count = (unsigned)(size_bytes / PAGE_BYTES);
-    unsigned roomy = page_count * 2 < RUN_PAGES_MAX ? page_count * 2 : RUN_PAGES_MAX;
-    if (roomy == page_count) {
-        return large_alloc_run(arena, size_bytes);
-    }
-    struct run_request request = {roomy, 1, false, large_index[roomy]};
+    unsigned left = RUN_PAGES_MAX - page_count;
+    unsigned room = page_count < left ? page_count : left;
+    struct run_request request = {page_count, 1, room, false, large_index[page_count]};
     bool zeroed;
-    struct run *run = run_alloc(&arena->pages, request, &zeroed);
+    struct run *run = room == 0 ? NULL : run_alloc(&arena->pages, request, &zeroed);
     if (run == NULL) {
         return large_alloc_run(arena, size_bytes);
     }
-    run_trim(run, page_count, large_index[page_count]);
     map_set_code(run->first, CODE_RUN);
     return run->first;
 }

@@ -89,7 +89,7 @@ void slab_delete(struct run *slab)
     unsigned touched = (unsigned)((size_t)(used_end - base + PAGE_BYTES - 1) / PAGE_BYTES);
     touched = slab->fresh == 0 ? 0 : touched < slab->page_count ? touched : slab->page_count;
     map_set_codes(base, slab->page_count, 0);
-    if (touched == slab->page_count) {
+    if (slab->fresh == slab->region_count) {
         run_free_slab(slab);
     } else {
         run_free(slab, touched);
@@ -168,7 +168,7 @@ static unsigned region_index(const struct run *slab, const void *region)
     return starts ? index : RUN_REGIONS_MAX;
 }
 
-static COLD NOINLINE _Noreturn void bad_region(const struct run *slab, const void *region)
+COLD NOINLINE _Noreturn void slab_report(const struct run *slab, const void *region)
 {
     if (region_index(slab, region) == RUN_REGIONS_MAX) {
         message_and_abort("free(): invalid pointer %p: not the start of a block", region);
@@ -176,38 +176,33 @@ static COLD NOINLINE _Noreturn void bad_region(const struct run *slab, const voi
     message_and_abort("free(): double free of %p: the block is already free", region);
 }
 
-/* Number of the region at the pointer; aborts when no region that was handed out starts there. The
- * low half of the product is below the reciprocal exactly when the offset is a multiple of the
- * size; before region 0 the offset wraps, and the number is beyond all. */
-ALWAYS_INLINE unsigned checked_index(const struct run *slab, uint64_t reciprocal,
-                                     const char *region)
-{
-    uint64_t product = ((uintptr_t)region - (uintptr_t)slab->first) * reciprocal;
-    uint64_t index = product >> 32;
-    if (UNLIKELY((uint32_t)product >= reciprocal) || UNLIKELY(index >= slab->fresh)) {
-        bad_region(slab, region);
-    }
-    return (unsigned)index;
-}
-
-void slab_put(struct run *slab, const void *region, unsigned count)
+const void *slab_put(struct run *slab, const void *region, unsigned count)
 {
     ASSERT(count > 0);
-    unsigned index = checked_index(slab, shapes[slab->class_index].reciprocal, region);
+    uint64_t reciprocal = shapes[slab->class_index].reciprocal;
+    uint64_t product = ((uintptr_t)region - (uintptr_t)slab->first) * reciprocal;
+    uint64_t index = product >> 32;
+    /* The low half of the product is below the reciprocal exactly when the offset is a multiple of
+     * the size; before region 0 the offset wraps, and the number is beyond all. */
+    if (UNLIKELY((uint32_t)product >= reciprocal) || UNLIKELY(index >= slab->fresh)) {
+        return region;
+    }
     if (count == 1) {
         if (UNLIKELY(bits_test_and_set(&slab->free_bits[index / WORD_BITS], index % WORD_BITS))) {
-            bad_region(slab, region);
+            return region;
         }
     } else {
-        unsigned end = index + count;
-        unsigned wrong = end <= slab->fresh ? bits_set_zeros(slab->free_bits, index, count)
-                                            : (unsigned)slab->fresh;
+        unsigned end = (unsigned)index + count;
+        unsigned wrong = end <= slab->fresh
+                             ? bits_set_zeros(slab->free_bits, (unsigned)index, count)
+                             : (unsigned)slab->fresh;
         if (UNLIKELY(wrong < end)) {
-            bad_region(slab, slab->first + wrong * region_size(slab));
+            return slab->first + wrong * region_size(slab);
         }
     }
     slab->free_count = (uint16_t)(slab->free_count + count);
     ASSERT_SLOW(slab_is_valid(slab));
+    return NULL;
 }
 
 bool slab_is_valid(const struct run *slab)

@@ -34,10 +34,13 @@ void slab_delete(struct run *slab);
 /* Takes up to `wanted` regions, in rising address order, the lowest first. Result: how many. */
 unsigned slab_take(struct run *slab, void **regions, unsigned wanted);
 
-/* Puts `count` neighbours back, upwards from the one at `region`; all lie in the slab's run. Aborts
- * with one line when `region` is not the start of a region, or one of them is not out: a double
- * free, or a pointer into the middle of a block. */
-void slab_put(struct run *slab, const void *region, unsigned count);
+/* Puts `count` neighbours back, upwards from the one at `region`; all lie in the slab's run. NULL;
+ * or the first of them that is not the start of a region or is not out: a double free, or a pointer
+ * into the middle of a block. The slab is of no use then, and the caller reports the mistake. */
+MUST_USE const void *slab_put(struct run *slab, const void *region, unsigned count);
+/* Aborts with one line that says what is wrong with such a pointer. No lock may be held: a handler
+ * of the program's may allocate. */
+_Noreturn void slab_report(const struct run *slab, const void *region);
 
 bool slab_is_valid(const struct run *slab);
 

@@ -57,7 +57,7 @@ struct run {
     uint8_t large_index;  /* large block: its class for the counters; page heap's lock */
     uint32_t slot;        /* its index in the chunk's run array */
     struct run *previous; /* slab, under the bin's lock */
-    struct run *next;
+    struct run *next;     /* likewise; a kept slab's: under the page heap's */
 };
 
 /* The stages that unused pages pass through on their way back to the system. */

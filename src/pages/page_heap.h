@@ -27,7 +27,8 @@ enum {
     LARGE_CLASSES = 25,  /* classes of 16 KiB .. 1 MiB, that runs serve */
     LARGE_NONE = 0xff,   /* a slab */
     /* Freed large blocks that stay whole for the next request of their size: a program that
-     * allocates and frees one buffer over and over meets no bitmap. */
+     * allocates and frees one buffer over and over meets no bitmap. These numbers:
+     * docs/decisions/recent-runs-and-stretches.md. */
     RECENT_RUNS = 8,
     RECENT_LARGE_PAGES_MAX = 768,
     /* Freed slabs of 32 and of 64 pages that stay whole for the next one of their size: making one
@@ -42,12 +43,15 @@ struct run_counter {
     uint64_t free_count;
 };
 
-/* What is purged for the sake of the peak, and how much of it is wanted back. */
+/* What is purged for the sake of the peak, and how much of it is wanted back: judged each time that
+ * so many pages went within the decay time. */
 struct growth {
-    /* What unused pages may add to the peak; doubles while purges prove wrong. */
+    /* What unused pages may add to the peak: doubles when a judgement is against the purges, and
+     * halves again when it is for them. */
     size_t slack_pages;
     size_t purged_pages; /* since the last judgement */
-    size_t reused_pages; /* pages that had been purged, for whatever reason, and came into use */
+    size_t reused_pages; /* likewise: pages that had been purged and came into use */
+    uint64_t since_ns;   /* the first of these purges */
 };
 
 /* The unused pages of one stage, and how they leave it. */
@@ -77,9 +81,10 @@ struct page_heap {
     struct run *recent_slab[RECENT_SLAB_LISTS]; /* the same for slabs, newest first, by `next` */
     size_t recent_pages;                        /* of both kinds */
     size_t recent_slab_pages;
-    uint32_t ticks;          /* runs that may be freed before the clock is read */
-    bool calls_helper;       /* clean at the helper's last look: the next unused page calls it */
-    size_t boost_pages;      /* the cap, raised while what is purged is wanted back soon */
+    uint32_t ticks;     /* runs that may be freed before the clock is read */
+    bool purge_refused; /* by the system: no bound asks for a purge before the ticks are over */
+    bool calls_helper;  /* clean at the helper's last look: the next unused page calls it */
+    size_t boost_pages; /* the cap, raised while what is purged is wanted back soon */
     size_t cap_purged_pages; /* what the cap's last purge took */
     size_t regret_pages;     /* purged pages that were wanted since */
     uint64_t cap_purged_at_ns;
@@ -91,6 +96,7 @@ struct page_heap {
 struct run_request {
     unsigned page_count; /* 1 .. RUN_PAGES_MAX */
     unsigned alignment;  /* in pages, a power of two, <= CHUNK_PAGES */
+    unsigned room;       /* unused pages that follow the run when it is made, for its growth */
     bool every_page;     /* a slab: run_of and the class code stand in each page */
     uint8_t large_index; /* class of a large block for the counters, 0: 16 KiB; or LARGE_NONE */
 };
@@ -134,9 +140,6 @@ void run_free_large(struct run *run);
  * pages behind it are in use. */
 MUST_USE bool run_grow(struct run *run, unsigned page_count, uint8_t large_index);
 void run_shrink(struct run *run, unsigned page_count, uint8_t large_index);
-
-/* Gives the end of a run back that was taken for room to grow and never touched. */
-void run_trim(struct run *run, unsigned page_count, uint8_t large_index);
 
 /* Purges for good until at most keep_pages dirty pages, oldest first, and no muzzy ones are left.
  */

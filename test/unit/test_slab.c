@@ -32,7 +32,10 @@ static struct run *new_slab(uint8_t class_index)
 
 static void put(struct run *slab, void *region)
 {
-    slab_put(slab, region, 1);
+    const void *bad = slab_put(slab, region, 1);
+    if (bad != NULL) {
+        slab_report(slab, bad);
+    }
 }
 
 static void shapes_are_sane_for_each_class(void **state)
@@ -159,7 +162,7 @@ static void neighbours_come_back_in_one_call(void **state)
                 unsigned count = 1 + random_below(&same_cuts, 70);
                 count = count < taken - at ? count : taken - at;
                 if (number % 2 != pass) {
-                    slab_put(slab, regions[at], count);
+                    assert_null(slab_put(slab, regions[at], count));
                     freed += count;
                     assert_int_equal(slab->free_count, freed);
                     check(slab);
