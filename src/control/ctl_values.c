@@ -221,15 +221,22 @@ static void decay_now(struct arena *arena)
 int act_arena_decay(const size_t *mib, const void *new_value)
 {
     (void)new_value;
-    huge_decay(os_time_coarse_ns());
-    return for_arenas(mib[INDEX_OF_ARENA], decay_now);
+    int error = for_arenas(mib[INDEX_OF_ARENA], decay_now);
+    if (error == 0) {
+        huge_decay(os_time_coarse_ns());
+    }
+    return error;
 }
 
 int act_arena_purge(const size_t *mib, const void *new_value)
 {
     (void)new_value;
-    huge_purge();
-    return for_arenas(mib[INDEX_OF_ARENA], arena_purge);
+    int error = for_arenas(mib[INDEX_OF_ARENA], arena_purge);
+    if (error == 0) {
+        /* Kept mappings are no arena's: they go with any. */
+        huge_purge();
+    }
+    return error;
 }
 
 int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value)

@@ -11,7 +11,7 @@
 _Atomic size_t statistics_zero_reallocs;
 
 static struct {
-    struct lock lock;           /* zero is a free lock; its rank is set at the first refresh */
+    struct lock lock;
     struct statistics snapshot; /* under the lock */
 } control = {.lock = {.rank = LOCK_CONTROL}};
 

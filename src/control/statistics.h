@@ -22,7 +22,7 @@ struct statistics {
 /* Calls of realloc(non-NULL, 0); relaxed, any thread. */
 extern _Atomic size_t statistics_zero_reallocs;
 
-/* Sums anew; merges what caches counted. Any thread; takes the control lock. */
+/* Sums anew. Any thread; takes the control lock. */
 void statistics_refresh(void);
 /* The last snapshot. */
 struct statistics statistics_now(void);
@@ -36,7 +36,7 @@ struct bin_view {
 };
 struct bin_view statistics_bin(struct arena *arena, unsigned bin);
 
-/* A copy of the page heap's counters; the lists in it are not to be followed. */
+/* A copy of the page heap's counters. */
 struct pages_view {
     size_t active_pages;
     size_t dirty_pages;

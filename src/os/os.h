@@ -35,8 +35,9 @@ MUST_USE bool os_purge(void *address, size_t size_bytes);
  * written to again it reads as its old content or, at any moment, as zero. False when refused. */
 MUST_USE bool os_purge_lazily(void *address, size_t size_bytes);
 
-/* Resizes a whole mapping in place (no new address given) or moves its pages to `target`, a mapped
- * range that is replaced. Bytes are not copied. False, and nothing changed, when refused. */
+/* Resizes a whole mapping in place, or moves its pages to `target`, a mapped range that is
+ * replaced. Bytes are not copied. False when refused: the mapping is as it was, but of a move's
+ * target nothing is known, since the kernel may have unmapped it. */
 MUST_USE bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes);
 MUST_USE bool os_move(void *address, size_t old_bytes, void *target, size_t new_bytes);
 

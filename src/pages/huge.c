@@ -240,13 +240,18 @@ struct huge *huge_alloc_growing(void *arena, size_t size_bytes)
     return alloc_block(arena, size_bytes, UNIT_BYTES, true, &zeroed);
 }
 
+/* The sum would overflow at the longest times. */
+static bool is_older(const struct huge *entry, uint64_t now_ns, uint64_t age_ns)
+{
+    return now_ns >= entry->freed_at_ns && now_ns - entry->freed_at_ns >= age_ns;
+}
+
 /* Lock held. */
 static void decay_locked(uint64_t now_ns)
 {
     uint64_t age_ns = (uint64_t)huge_policy.cache_ms * 1000000u;
     for (size_t tries = huge.cached_count;
-         tries > 0 && huge_policy.cache_ms >= 0 && now_ns >= huge.oldest->freed_at_ns + age_ns;
-         tries--) {
+         tries > 0 && huge_policy.cache_ms >= 0 && is_older(huge.oldest, now_ns, age_ns); tries--) {
         unmap_oldest();
     }
 }
@@ -381,10 +386,14 @@ static bool move(struct huge *entry, size_t size_bytes, size_t alignment)
     char *left = entry->base;
     /* The old place is withdrawn first: another thread may map it the moment it is left. */
     map_set_code(left, 0);
-    bool moved = map_cover(target, map_bytes) && os_move(left, entry->map_bytes, target, map_bytes);
-    if (!moved) {
+    bool covered = map_cover(target, map_bytes);
+    if (!covered || !os_move(left, entry->map_bytes, target, map_bytes)) {
         map_set_code(left, CODE_HUGE);
-        (void)!os_unmap(target, map_bytes);
+        if (!covered) {
+            (void)!os_unmap(target, map_bytes);
+        }
+        /* Else the target may be anybody's by now. If it is not, untouched address space is lost:
+         * the program split the mapping, by mprotect() say, and its block is copied now. */
         return false;
     }
     map_drop_owner(left, entry);

@@ -12,9 +12,9 @@
  * when the time of dirty pages is over. They have no muzzy stage: what leaves is unmapped, since
  * address space and page tables are to go too, and muzzy_decay_ms does not count here.
  *
- * Invariants: 0 < size_bytes <= map_bytes; both multiples of 4 KiB and the OS page; cached_bytes is
- * the sum of the kept mappings. One lock guards everything here but the fields of a live block,
- * which belong to whoever may free it.
+ * Invariants: 0 < size_bytes <= map_bytes; the one a multiple of 4 KiB, the other of the OS page;
+ * cached_bytes is the sum of the kept mappings. One lock guards everything here but the fields of a
+ * live block, which belong to whoever may free it.
  */
 #ifndef PAGES_HUGE_H
 #define PAGES_HUGE_H

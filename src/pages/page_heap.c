@@ -54,10 +54,16 @@ static void choose_page_size(struct chunk *chunk)
     chunk->page_size_told = true;
 }
 
+/* Unused pages that the request asks for in one stretch. */
+static unsigned wanted_pages(struct run_request request)
+{
+    return request.page_count + request.room;
+}
+
 /* A chunk in which the request finds a place. */
 static struct chunk *add_chunk(struct page_heap *heap, struct run_request request)
 {
-    unsigned least = request.page_count + request.alignment - 1;
+    unsigned least = wanted_pages(request) + request.alignment - 1;
     bool first_use;
     struct chunk *chunk = chunk_take(heap, least < CHUNK_PAGES ? least : CHUNK_PAGES, &first_use);
     if (chunk != NULL) {
@@ -74,7 +80,7 @@ static struct chunk *add_chunk(struct page_heap *heap, struct run_request reques
 static unsigned try_chunk(struct page_heap *heap, struct chunk *chunk, struct run_request request)
 {
     unsigned longest = chunk->longest_free;
-    unsigned page = chunk_find(chunk, request.page_count, request.alignment);
+    unsigned page = chunk_find(chunk, wanted_pages(request), request.alignment);
     if (page == CHUNK_PAGES) {
         page_stock_relist(heap, chunk, longest);
     }
@@ -86,7 +92,7 @@ static unsigned try_chunk(struct page_heap *heap, struct chunk *chunk, struct ru
 static struct chunk *choose_chunk(struct page_heap *heap, struct run_request request,
                                   unsigned *page)
 {
-    unsigned list = page_stock_list(request.page_count);
+    unsigned list = page_stock_list(wanted_pages(request));
     uint64_t candidates = heap->nonempty & (~(uint64_t)0 << list);
     while (candidates != 0) {
         list = bits_lowest(candidates);
@@ -94,7 +100,7 @@ static struct chunk *choose_chunk(struct page_heap *heap, struct run_request req
         struct chunk *next;
         for (struct chunk *chunk = heap->list[list]; chunk != NULL; chunk = next) {
             next = chunk->next;
-            if (chunk->longest_free >= request.page_count) {
+            if (chunk->longest_free >= wanted_pages(request)) {
                 *page = try_chunk(heap, chunk, request);
                 if (*page != CHUNK_PAGES) {
                     return chunk;
@@ -244,6 +250,16 @@ bool page_heap_look(struct page_heap *heap, uint64_t now_ns)
     return waiting;
 }
 
+/* Pages came into use, `dirty` of them dirty: the others may be a new peak. The lock is let go
+ * while pages are purged for it. */
+static void note_clean_pages(struct page_heap *heap, struct chunk *chunk, struct page_range range,
+                             unsigned dirty, bool *zeroed)
+{
+    if (dirty < range.page_count) {
+        purge_note_growth(heap, page_stock_reuse(heap, chunk, range, zeroed));
+    }
+}
+
 /* Finds pages and makes a run of them. Lock held; let go while pages are purged. */
 static struct run *carve_run(struct page_heap *heap, struct run_request request, bool *zeroed)
 {
@@ -257,16 +273,15 @@ static struct run *carve_run(struct page_heap *heap, struct run_request request,
     page_stock_use(heap, chunk, page, request.page_count);
     struct run *run = chunk_run_new(chunk, page, request.page_count, request.every_page);
     count_alloc(heap, run, request.large_index);
-    if (dirty < request.page_count) {
-        struct page_range range = {page, request.page_count};
-        purge_note_growth(heap, page_stock_reuse(heap, chunk, range, zeroed));
-    }
+    struct page_range range = {page, request.page_count};
+    note_clean_pages(heap, chunk, range, dirty, zeroed);
     return run;
 }
 
 struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed)
 {
-    ASSERT(request.page_count >= 1 && request.page_count <= CHUNK_PAGES);
+    ASSERT(request.page_count >= 1);
+    ASSERT(request.page_count + request.room <= CHUNK_PAGES);
     ASSERT(bits_is_power_of_two(request.alignment));
     lock_acquire(&heap->lock);
     struct run *run = carve_run(heap, request, zeroed);
@@ -276,12 +291,12 @@ struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *
 
 struct run *run_alloc_slab(struct page_heap *heap, unsigned page_count)
 {
-    ASSERT(bits_is_power_of_two(page_count) &&
-           page_count < 1u << (RECENT_SLAB_PAGES_MIN_LG + RECENT_SLAB_LISTS));
+    ASSERT(bits_is_power_of_two(page_count));
+    ASSERT(bits_highest(page_count) < RECENT_SLAB_PAGES_MIN_LG + RECENT_SLAB_LISTS);
     lock_acquire(&heap->lock);
     struct run *run = slab_take_recent(heap, page_count);
     if (run == NULL) {
-        struct run_request request = {page_count, 1, true, LARGE_NONE};
+        struct run_request request = {page_count, 1, 0, true, LARGE_NONE};
         bool zeroed;
         run = carve_run(heap, request, &zeroed);
     }
@@ -297,7 +312,7 @@ static NOINLINE struct run *run_alloc_large_slow(struct page_heap *heap, unsigne
     if (run != NULL) {
         count_alloc(heap, run, large_index);
     } else {
-        struct run_request request = {page_count, 1, false, large_index};
+        struct run_request request = {page_count, 1, 0, false, large_index};
         bool zeroed;
         run = carve_run(heap, request, &zeroed);
     }
@@ -393,21 +408,21 @@ bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
     unsigned end = run->page + run->page_count;
     unsigned more = page_count - run->page_count;
     if (end + more <= CHUNK_PAGES && bits_next_one(chunk->used, end, CHUNK_PAGES) >= end + more) {
-        page_stock_use(heap, chunk, end, more);
-        bool zeroed;
         struct page_range range = {end, more};
-        purge_note_reuse(heap, page_stock_reuse(heap, chunk, range, &zeroed));
+        unsigned dirty = bits_count_range(chunk->dirty, end, more);
+        page_stock_use(heap, chunk, end, more);
         count_free(heap, run);
         run->page_count = (uint16_t)page_count;
         count_alloc(heap, run, large_index);
+        bool zeroed = dirty == 0;
+        note_clean_pages(heap, chunk, range, dirty, &zeroed);
         grown = true;
     }
     lock_release(&heap->lock);
     return grown;
 }
 
-/* Cuts a run; of the pages that fall unused the first `touched` become dirty. */
-static void cut_run(struct run *run, unsigned page_count, uint8_t large_index, unsigned touched)
+void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
 {
     ASSERT(page_count >= 1 && page_count < run->page_count);
     struct chunk *chunk = run->chunk;
@@ -417,19 +432,9 @@ static void cut_run(struct run *run, unsigned page_count, uint8_t large_index, u
     count_free(heap, run);
     run->page_count = (uint16_t)page_count;
     count_alloc(heap, run, large_index);
-    page_stock_unuse(heap, chunk, run->page + page_count, less, touched);
+    page_stock_unuse(heap, chunk, run->page + page_count, less, less);
     purge_when_due(heap);
     lock_release(&heap->lock);
-}
-
-void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
-{
-    cut_run(run, page_count, large_index, run->page_count - page_count);
-}
-
-void run_trim(struct run *run, unsigned page_count, uint8_t large_index)
-{
-    cut_run(run, page_count, large_index, 0);
 }
 
 bool page_heap_is_valid(const struct page_heap *heap)

@@ -208,8 +208,30 @@ static bool stage_is_valid(const struct page_heap *heap, unsigned stage_index)
     return pages == stage->page_count;
 }
 
+/* The runs that are kept whole, counted again. */
+static bool recent_is_valid(const struct page_heap *heap)
+{
+    size_t large_pages = 0;
+    size_t slab_pages = 0;
+    for (unsigned i = 0; i < heap->recent_count; i++) {
+        large_pages += heap->recent[i]->page_count;
+    }
+    for (unsigned i = 0; i < RECENT_SLAB_LISTS; i++) {
+        for (const struct run *run = heap->recent_slab[i]; run != NULL; run = run->next) {
+            if (run->page_count != 1u << (i + RECENT_SLAB_PAGES_MIN_LG)) {
+                return false;
+            }
+            slab_pages += run->page_count;
+        }
+    }
+    return heap->recent_slab_pages == slab_pages && heap->recent_pages == slab_pages + large_pages;
+}
+
 bool page_stock_is_valid(const struct page_heap *heap)
 {
+    if (!recent_is_valid(heap)) {
+        return false;
+    }
     for (unsigned list = 0; list < PAGE_HEAP_LISTS; list++) {
         bool marked = (heap->nonempty >> list) & 1;
         if (marked != (heap->list[list] != NULL)) {

@@ -14,8 +14,11 @@ enum {
     TICKS_AFTER_REFUSAL = 1024,
     /* Ranges that one pass over a chunk purges before it takes the lock again. */
     PURGE_RANGES = 16,
-    /* A growing heap purges a little more than it must, so that the next run needs no purge. */
+    /* A purge for the peak takes a little more than it must, so that the next run needs none: so
+     * many pages, or this part of what may stay. */
     GROWTH_PURGE_PAGES = 64,
+    GROWTH_PURGE_DIVISOR = 4,
+    /* 4 MiB went for the peak: enough to judge by. docs/decisions/unused-memory.md */
     GROWTH_WINDOW_PAGES = 1024,
 };
 
@@ -150,6 +153,7 @@ static void purge_stage(struct page_heap *heap, struct purge purge, size_t keep_
     if (purging && stage->purged_pages == purged_before) {
         /* The system refuses: not every freed run may pay for trying again. */
         heap->ticks = TICKS_AFTER_REFUSAL;
+        heap->purge_refused = true;
         heap->purge_from_pages = SIZE_MAX;
     }
     if (purging) {
@@ -238,22 +242,36 @@ static void purge_to_cap(struct page_heap *heap)
     }
 }
 
-/* Clean pages came into use: at a new peak, unused ones make room for them; but when most of what
- * this has purged was wanted back, twice as many may stay from now on. */
+/* Ends a window of purges for the peak: when most of what they took was wanted back, twice as many
+ * pages may stay from now on. One that was left open for long says nothing. */
+static void judge_growth(struct growth *growth, int64_t decay_ms)
+{
+    uint64_t now_ns = os_time_coarse_ns();
+    bool old = now_ns - growth->since_ns > (uint64_t)decay_ms * 1000000u;
+    bool full = growth->purged_pages >= GROWTH_WINDOW_PAGES;
+    if (full && !old) {
+        bool regretted = growth->reused_pages > growth->purged_pages / 2;
+        growth->slack_pages =
+            regretted ? growth->slack_pages * 2 : larger(growth->slack_pages / 2, SLACK_PAGES);
+    }
+    if (full || old) {
+        growth->purged_pages = 0;
+        growth->reused_pages = 0;
+        growth->since_ns = now_ns;
+    }
+}
+
 NOINLINE void purge_for_growth(struct page_heap *heap)
 {
     struct growth *growth = &heap->growth;
-    if (growth->purged_pages >= GROWTH_WINDOW_PAGES) {
-        bool regretted = growth->reused_pages > growth->purged_pages / 2;
-        growth->slack_pages *= regretted ? 2 : 1;
-        growth->purged_pages = 0;
-        growth->reused_pages = 0;
-    }
+    judge_growth(growth, heap->stage[STAGE_DIRTY].decay.decay_ms);
     size_t room = purge_room_below_peak(heap);
-    size_t unused = page_stock_unused(heap);
-    if (unused > room) {
-        purge_to(heap, room > GROWTH_PURGE_PAGES ? room - GROWTH_PURGE_PAGES : 0);
-        growth->purged_pages += unused - page_stock_unused(heap);
+    if (page_stock_unused(heap) > room) {
+        size_t more = room / GROWTH_PURGE_DIVISOR;
+        more = more < GROWTH_PURGE_PAGES ? more : GROWTH_PURGE_PAGES;
+        uint64_t purged_before = heap->stage[STAGE_DIRTY].purged_pages;
+        purge_to(heap, room - more);
+        growth->purged_pages += heap->stage[STAGE_DIRTY].purged_pages - purged_before;
     }
 }
 
@@ -266,7 +284,7 @@ static void purge_to_bounds(struct page_heap *heap)
     if (page_stock_unused(heap) > room) {
         purge_for_growth(heap);
     }
-    if (page_stock_unused(heap) > cap) {
+    if (page_stock_unused(heap) > cap && !heap->purge_refused) {
         purge_to_cap(heap);
     }
 }
@@ -278,6 +296,10 @@ NOINLINE void purge_slow(struct page_heap *heap)
         heap->calls_helper = false;
         idle_call();
     }
+    if (heap->purge_refused && heap->ticks > 0) {
+        return;
+    }
+    heap->purge_refused = false;
     if (decay_ms == 0) {
         heap->purge_from_pages = 0;
         purge_to(heap, 0);

@@ -40,7 +40,7 @@ void purge_by_time(struct page_heap *heap, uint64_t now_ns);
  * when pages fall unused again. */
 bool purge_look(struct page_heap *heap, uint64_t now_ns);
 
-/* Purges what the bounds no longer allow: the clock or the cap asks for it. */
+/* Purges what the bounds no longer allow: the clock, the cap or the peak asks for it. */
 void purge_slow(struct page_heap *heap);
 
 /* Called when pages fell unused. Most calls only compare. */
@@ -68,7 +68,7 @@ static inline size_t purge_room_below_peak(const struct page_heap *heap)
     return bound > heap->active_pages ? bound - heap->active_pages : 0;
 }
 
-/* Unused pages make room for a new peak. */
+/* Unused pages make room below the peak, or for a new one. */
 void purge_for_growth(struct page_heap *heap);
 
 /* Purged pages came into use again. */
@@ -84,7 +84,7 @@ static inline void purge_note_growth(struct page_heap *heap, unsigned reused_pag
     purge_note_reuse(heap, reused_pages);
     heap->peak_active_pages = larger(heap->peak_active_pages, heap->active_pages);
     if (UNLIKELY(page_stock_unused(heap) > purge_room_below_peak(heap)) &&
-        heap->stage[STAGE_DIRTY].decay.decay_ms > 0) {
+        heap->stage[STAGE_DIRTY].decay.decay_ms > 0 && !heap->purge_refused) {
         purge_for_growth(heap);
     }
 }

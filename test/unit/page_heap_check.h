@@ -49,7 +49,7 @@ static inline void expect_empty(struct page_heap *heap)
 static inline struct run_request request_of(unsigned page_count, unsigned alignment,
                                             uint8_t large_index)
 {
-    return (struct run_request){page_count, alignment, large_index == LARGE_NONE, large_index};
+    return (struct run_request){page_count, alignment, 0, large_index == LARGE_NONE, large_index};
 }
 
 static inline struct run *must_alloc(struct page_heap *heap, unsigned page_count)

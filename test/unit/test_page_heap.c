@@ -306,6 +306,35 @@ static void freed_large_blocks_serve_the_next_request_of_their_size(void **state
     expect_empty(&heap);
 }
 
+/* The hole that is too short for the room stays, and what is there for the growth stays unused. */
+static void a_run_with_room_grows_into_it(void **state)
+{
+    (void)state;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *hole = must_alloc(&heap, 30);
+    struct run *keeper = must_alloc(&heap, 1);
+    run_free(hole, 0);
+    size_t peak = heap.peak_active_pages;
+    bool zeroed;
+    struct run_request request = {20, 1, 20, false, 3};
+    struct run *run = run_alloc(&heap, request, &zeroed);
+    assert_non_null(run);
+    assert_int_equal(run->page_count, 20);
+    assert_true(run->page > keeper->page);
+    assert_int_equal(heap.active_pages, 21);
+    assert_int_equal(heap.peak_active_pages, peak);
+    tag_pages(run, 0, 9);
+    assert_true(run_grow(run, 40, 4));
+    tag_pages(run, 20, 9);
+    assert_true(has_tags(run, 9));
+    assert_int_equal(heap.peak_active_pages, 41);
+    expect_valid(&heap);
+    run_free_large(run);
+    run_free(keeper, 0);
+    expect_empty(&heap);
+}
+
 static void freed_large_slabs_serve_the_next_of_their_size(void **state)
 {
     (void)state;
@@ -534,6 +563,7 @@ int main(void)
         cmocka_unit_test(a_request_goes_where_it_fits_best_and_then_lowest),
         cmocka_unit_test(what_was_not_touched_stays_clean),
         cmocka_unit_test(freed_large_blocks_serve_the_next_request_of_their_size),
+        cmocka_unit_test(a_run_with_room_grows_into_it),
         cmocka_unit_test(freed_large_slabs_serve_the_next_of_their_size),
         cmocka_unit_test(small_slabs_are_not_kept_whole),
         cmocka_unit_test(kept_slabs_make_way_for_a_run_that_finds_no_place),

@@ -530,6 +530,68 @@ static void a_program_that_swings_past_its_peak_keeps_more(void **state)
     expect_empty(&heap);
 }
 
+static size_t slack_after(size_t purged_pages, size_t reused_pages, uint64_t age_ns)
+{
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, 10000);
+    heap.growth =
+        (struct growth){4 * SLACK_PAGES, purged_pages, reused_pages, os_time_coarse_ns() - age_ns};
+    lock_acquire(&heap.lock);
+    purge_for_growth(&heap);
+    lock_release(&heap.lock);
+    return heap.growth.slack_pages;
+}
+
+static void purges_for_the_peak_are_judged_by_what_comes_back_soon(void **state)
+{
+    (void)state;
+    const uint64_t second_ns = 1000000000;
+    assert_int_equal(slack_after(2000, 1500, second_ns), 8 * SLACK_PAGES);
+    assert_int_equal(slack_after(2000, 500, second_ns), 2 * SLACK_PAGES);
+    /* Few pages say nothing yet, and an old window says nothing at all. */
+    assert_int_equal(slack_after(200, 150, second_ns), 4 * SLACK_PAGES);
+    assert_int_equal(slack_after(2000, 1500, 60 * second_ns), 4 * SLACK_PAGES);
+}
+
+static int small_os_pages(void **state)
+{
+    os_page_bytes = PAGE_BYTES;
+    return put_back(state);
+}
+
+/* On large OS pages holes of a few pages cannot be purged: not each growth may try again. */
+static void what_the_system_refuses_is_not_tried_at_each_growth(void **state)
+{
+    (void)state;
+    enum { HOLE = 4, HOLES = 200, GROWTHS = 50 };
+    struct page_heap heap;
+    struct run *runs[2 * HOLES];
+    struct run *more[GROWTHS];
+    os_page_bytes = 16 * PAGE_BYTES;
+    page_policy.dirty_cap_bytes = (size_t)1 << 40;
+    page_heap_init(&heap, NULL, 3600 * 1000);
+    for (unsigned i = 0; i < 2 * HOLES; i++) {
+        runs[i] = must_alloc(&heap, HOLE);
+    }
+    for (unsigned i = 0; i < 2 * HOLES; i += 2) {
+        run_free(runs[i], HOLE);
+    }
+    heap.peak_active_pages = heap.active_pages;
+    for (unsigned i = 0; i < GROWTHS; i++) {
+        more[i] = must_alloc(&heap, HOLE + 1);
+    }
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, HOLES * HOLE);
+    assert_int_equal(heap.stage[STAGE_DIRTY].purge_count, 1);
+    for (unsigned i = 0; i < GROWTHS; i++) {
+        run_free(more[i], 0);
+    }
+    assert_int_equal(heap.stage[STAGE_DIRTY].purge_count, 1);
+    for (unsigned i = 1; i < 2 * HOLES; i += 2) {
+        run_free(runs[i], 0);
+    }
+    expect_empty(&heap);
+}
+
 static void a_clean_heap_calls_the_helper_once(void **state)
 {
     (void)state;
@@ -554,6 +616,9 @@ int main(void)
         cmocka_unit_test(muzzy_pages_go_while_runs_are_freed),
         cmocka_unit_test(growing_over_purged_pages_counts_as_regret),
         cmocka_unit_test_teardown(a_program_that_swings_past_its_peak_keeps_more, put_back),
+        cmocka_unit_test(purges_for_the_peak_are_judged_by_what_comes_back_soon),
+        cmocka_unit_test_teardown(what_the_system_refuses_is_not_tried_at_each_growth,
+                                  small_os_pages),
         cmocka_unit_test(a_clean_heap_calls_the_helper_once),
         cmocka_unit_test(what_cannot_be_purged_lazily_is_purged_for_good),
     };
