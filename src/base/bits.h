@@ -59,6 +59,11 @@ static inline uint64_t bits_mask(unsigned first, unsigned count)
     return first == WORD_BITS ? 0 : ones << first;
 }
 
+static inline size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline bool bits_get(const uint64_t *words, unsigned index)
 {
     return (words[index / WORD_BITS] >> (index % WORD_BITS)) & 1;

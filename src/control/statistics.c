@@ -20,19 +20,30 @@ struct bin_view statistics_bin(struct arena *arena, unsigned bin_index)
     struct bin *bin = &arena->bin[bin_index];
     lock_acquire(&bin->lock);
     struct bin_view view = {bin->counters, bin->lock.acquire_count, bin->lock.wait_count,
-                            bin->lock.spin_count};
+                            bin->lock.spin_count, bin->holes.purged_pages};
     lock_release(&bin->lock);
     return view;
+}
+
+/* Pages of slabs that have no memory. */
+static size_t hole_pages(struct arena *arena)
+{
+    size_t pages = 0;
+    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
+        pages += statistics_bin(arena, i).hole_pages;
+    }
+    return pages;
 }
 
 struct pages_view statistics_pages(struct arena *arena)
 {
     struct page_heap *heap = &arena->pages;
+    size_t holes = hole_pages(arena);
     const struct page_stage *dirty = &heap->stage[STAGE_DIRTY];
     const struct page_stage *muzzy = &heap->stage[STAGE_MUZZY];
     lock_acquire(&heap->lock);
     struct pages_view view = {
-        .active_pages = heap->active_pages,
+        .active_pages = heap->active_pages > holes ? heap->active_pages - holes : 0,
         .dirty_pages = dirty->page_count + heap->recent_pages,
         .muzzy_pages = muzzy->page_count,
         .chunk_pages = heap->chunk_pages,

@@ -33,12 +33,13 @@ struct bin_view {
     uint64_t lock_count;
     uint64_t lock_wait_count;
     uint64_t lock_spin_count;
+    size_t hole_pages; /* of its slabs, between live blocks, without memory */
 };
 struct bin_view statistics_bin(struct arena *arena, unsigned bin);
 
 /* A copy of the page heap's counters. */
 struct pages_view {
-    size_t active_pages;
+    size_t active_pages; /* without those of slabs that have no memory */
     size_t dirty_pages;
     size_t muzzy_pages;
     size_t chunk_pages;

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/print.h"
 #include "config/options.h"
+#include "heap/holes.h"
 #include "os/os.h"
 #include "pages/meta.h"
 
@@ -34,6 +35,7 @@ static void arena_init(struct arena *arena, unsigned index)
     }
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
         lock_init(&arena->bin[i].lock, LOCK_BIN);
+        holes_init(&arena->bin[i].holes);
     }
 }
 
@@ -125,20 +127,6 @@ struct arena *arena_choose(const struct arena *contended)
     return fresh != NULL ? fresh : best;
 }
 
-static void queue_append(struct bin *bin, struct run *slab)
-{
-    slab->previous = bin->last;
-    slab->next = NULL;
-    *(bin->last != NULL ? &bin->last->next : &bin->first) = slab;
-    bin->last = slab;
-}
-
-static void queue_remove(struct bin *bin, struct run *slab)
-{
-    *(slab->previous != NULL ? &slab->previous->next : &bin->first) = slab->next;
-    *(slab->next != NULL ? &slab->next->previous : &bin->last) = slab->previous;
-}
-
 /* The kept empty slab or a new one, in the queue; or NULL when memory is refused. Lock held. */
 static struct run *bin_add_slab(struct bin *bin, struct page_heap *pages, uint8_t class_index)
 {
@@ -154,7 +142,7 @@ static struct run *bin_add_slab(struct bin *bin, struct page_heap *pages, uint8_
         bin->counters.slab_count++;
         bin->counters.current_slabs++;
     }
-    queue_append(bin, slab);
+    bin_append(bin, slab);
     return slab;
 }
 
@@ -184,9 +172,13 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
         } else if ((slab = bin_add_slab(bin, &arena->pages, class_index)) == NULL) {
             break;
         }
+        uint64_t purged = slab->purged;
         filled += slab_take(slab, blocks + filled, wanted - filled);
+        if (UNLIKELY(purged != slab->purged)) {
+            holes_note_reuse(bin, bits_count(purged ^ slab->purged));
+        }
         if (slab->free_count == 0) {
-            queue_remove(bin, slab);
+            bin_remove(bin, slab);
         }
     }
     bin->counters.alloc_count += filled;
@@ -201,17 +193,18 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
 {
     if (slab->free_count == slab->region_count) {
         if (before > 0) {
-            queue_remove(bin, slab);
+            bin_remove(bin, slab);
         }
         if (bin->empty == NULL) {
             bin->empty = slab;
             return NULL;
         }
         bin->counters.current_slabs--;
+        bin->holes.purged_pages -= bits_count(slab->purged);
         return slab;
     }
     if (before == 0) {
-        queue_append(bin, slab);
+        bin_append(bin, slab);
     }
     return NULL;
 }
@@ -224,11 +217,13 @@ struct stretch {
     unsigned count;
 };
 
-/* Takes back the stretches of the first one's arena; others stay, moved to the front. Result: how
- * many stay. */
-static unsigned flush_arena(struct bin *bin, struct stretch *stretches, unsigned count)
+/* Takes back the stretches of the arena, whose bin's lock is held and let go; others stay, moved to
+ * the front. Result: how many stay. */
+static unsigned flush_arena(struct arena *arena, uint8_t class_index, struct stretch *stretches,
+                            unsigned count)
 {
-    const struct page_heap *pages = stretches[0].slab->chunk->heap;
+    struct bin *bin = &arena->bin[class_index];
+    const struct page_heap *pages = &arena->pages;
     struct run *emptied = NULL;
     unsigned left = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -251,11 +246,15 @@ static unsigned flush_arena(struct bin *bin, struct stretch *stretches, unsigned
         }
     }
     bin->counters.flush_count++;
+    bool sweeps = holes_idle_bytes(bin, class_index) > bin->holes.sweep_from_bytes;
     lock_release(&bin->lock);
     while (emptied != NULL) {
         struct run *slab = emptied;
         emptied = slab->next;
         slab_delete(slab);
+    }
+    if (UNLIKELY(sweeps)) {
+        holes_sweep(arena, class_index, HOLES_SPARE);
     }
     return left;
 }
@@ -335,9 +334,9 @@ void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool 
         struct stretch stretches[FLUSH_BATCH];
         unsigned left = find_stretches(class_index, blocks, batch, stretches);
         while (left > 0) {
-            struct bin *bin = &arena_of_run(stretches[0].slab)->bin[class_index];
-            *contended |= take_lock(&bin->lock);
-            left = flush_arena(bin, stretches, left);
+            struct arena *arena = arena_of_run(stretches[0].slab);
+            *contended |= take_lock(&arena->bin[class_index].lock);
+            left = flush_arena(arena, class_index, stretches, left);
         }
         blocks += batch;
         count -= batch;
@@ -361,6 +360,7 @@ static void drop_empty_slabs(struct arena *arena)
         struct run *empty = bin->empty;
         bin->empty = NULL;
         bin->counters.current_slabs -= empty != NULL;
+        bin->holes.purged_pages -= empty != NULL ? bits_count(empty->purged) : 0;
         lock_release(&bin->lock);
         if (empty != NULL) {
             slab_delete(empty);
@@ -371,17 +371,22 @@ static void drop_empty_slabs(struct arena *arena)
 void arena_purge(struct arena *arena)
 {
     drop_empty_slabs(arena);
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        holes_sweep(arena, i, HOLES_ALL);
+    }
     page_heap_purge(&arena->pages, 0);
 }
 
 void arena_decay(struct arena *arena, uint64_t now_ns)
 {
+    (void)holes_look(arena, now_ns);
     page_heap_decay(&arena->pages, now_ns);
 }
 
 bool arena_look(struct arena *arena, uint64_t now_ns)
 {
-    return page_heap_look(&arena->pages, now_ns);
+    bool holes_wait = holes_look(arena, now_ns);
+    return page_heap_look(&arena->pages, now_ns) || holes_wait;
 }
 
 static void for_each_lock(void (*visit)(struct lock *lock))

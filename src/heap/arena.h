@@ -7,7 +7,7 @@
  * In a bin the slabs with free regions stand in a queue, in the order in which they got the first
  * of them; the first serves until it is full. So a slab that was left alone for long has gathered
  * many regions by its turn (docs/decisions/slab-order.md). One empty slab is kept, further ones go
- * back to the page heap.
+ * back to the page heap. Memory between live blocks is given back by sweeps (holes.h).
  *
  * Invariants: the queue holds exactly the slabs with some regions free and some not; a slab with
  * all regions free is `empty` or gone.
@@ -35,20 +35,50 @@ struct bin_counters {
     size_t current_slabs;
 };
 
+/* Memory of a bin's slabs that lies between live blocks, see holes.h. */
+struct holes {
+    size_t purged_pages;     /* ones in `purged` of the bin's slabs */
+    size_t swept_pages;      /* purged since the last judgement */
+    size_t reused_pages;     /* likewise: purged ones that came into use */
+    size_t sweep_from_bytes; /* more idle bytes than this ask for a sweep */
+    uint64_t since_ns;       /* the last judgement */
+    unsigned margin_lg;      /* the margin doubles where sweeps prove wrong */
+    uint64_t fills_seen;     /* at the last look of holes_look() */
+    uint64_t flushes_swept;  /* flushes when all holes were swept */
+};
+
 struct bin {
     struct lock lock;
     struct run *first; /* under the lock, as all that follows */
     struct run *last;
     struct run *empty;
     struct bin_counters counters;
+    struct holes holes;
 };
 
 struct arena {
-    unsigned index;                /* immutable */
-    _Atomic unsigned thread_count; /* any thread, relaxed: a hint for choosing arenas */
+    unsigned index;                 /* immutable */
+    _Atomic uint64_t holes_seen_ns; /* any thread, relaxed: the last look at idle bins */
+    _Atomic bool holes_wait;        /* likewise: some were not idle then */
+    _Atomic unsigned thread_count;  /* any thread, relaxed: a hint for choosing arenas */
     struct page_heap pages;
     struct bin bin[SMALL_CLASSES];
 };
+
+/* The queue of a bin. Lock held. */
+static inline void bin_append(struct bin *bin, struct run *slab)
+{
+    slab->previous = bin->last;
+    slab->next = NULL;
+    *(bin->last != NULL ? &bin->last->next : &bin->first) = slab;
+    bin->last = slab;
+}
+
+static inline void bin_remove(struct bin *bin, struct run *slab)
+{
+    *(slab->previous != NULL ? &slab->previous->next : &bin->first) = slab->next;
+    *(slab->next != NULL ? &slab->next->previous : &bin->last) = slab->previous;
+}
 
 /* Makes arena 0. False when memory is refused. */
 MUST_USE bool arenas_start(void);

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/print.h"
+#include "os/os.h"
 
 #include <string.h>
 
@@ -75,6 +76,7 @@ struct run *slab_new(struct page_heap *heap, uint8_t class_index)
     place_regions(slab);
     memset(slab->free_bits, 0, sizeof slab->free_bits);
     slab->fresh = 0;
+    slab->purged = 0;
     slab->free_count = slab->region_count;
     map_set_codes(base, slab->page_count, class_code(class_index));
     ASSERT_SLOW(slab_is_valid(slab));
@@ -137,6 +139,24 @@ static unsigned take_freed(struct run *slab, void **regions, unsigned wanted)
     return (unsigned)(out - regions);
 }
 
+/* The pages of the slab under the bytes from..end-1 of it, as bits. */
+static uint64_t page_bits(size_t from, size_t end)
+{
+    unsigned first = (unsigned)(from / PAGE_BYTES);
+    return bits_mask(first, (unsigned)((end - 1) / PAGE_BYTES) - first + 1);
+}
+
+/* Regions are handed out: the pages that they lie on get memory. */
+static NOINLINE void note_used(struct run *slab, void *const *regions, unsigned count)
+{
+    const char *base = chunk_page_address(slab->chunk, slab->page);
+    size_t size = region_size(slab);
+    for (unsigned i = 0; i < count; i++) {
+        size_t from = (size_t)((const char *)regions[i] - base);
+        slab->purged &= ~page_bits(from, from + size);
+    }
+}
+
 unsigned slab_take(struct run *slab, void **regions, unsigned wanted)
 {
     ASSERT_SLOW(slab_is_valid(slab));
@@ -153,7 +173,55 @@ unsigned slab_take(struct run *slab, void **regions, unsigned wanted)
         slab->fresh = (uint16_t)(slab->fresh + more);
     }
     slab->free_count = (uint16_t)(slab->free_count - taken - more);
+    if (UNLIKELY(slab->purged != 0)) {
+        note_used(slab, regions, taken + more);
+    }
     return taken + more;
+}
+
+/* Gives back the whole OS pages of the freed regions first..end-1. */
+static unsigned purge_hole(struct run *slab, unsigned first, unsigned end)
+{
+    uintptr_t base = (uintptr_t)chunk_page_address(slab->chunk, slab->page);
+    size_t size = region_size(slab);
+    uintptr_t from = bits_round_up((uintptr_t)slab->first + first * size, os_page_bytes);
+    uintptr_t to = bits_round_down((uintptr_t)slab->first + end * size, os_page_bytes);
+    if (from >= to) {
+        return 0;
+    }
+    uint64_t pages = page_bits(from - base, to - base) & ~slab->purged;
+    if (pages == 0 || !os_purge((void *)from, to - from)) {
+        return 0;
+    }
+    slab->purged |= pages;
+    return bits_count(pages);
+}
+
+unsigned slab_purge_holes(struct run *slab)
+{
+    unsigned purged = 0;
+    unsigned end;
+    for (unsigned at = bits_next_one(slab->free_bits, 0, RUN_REGIONS_MAX); at < RUN_REGIONS_MAX;
+         at = bits_next_one(slab->free_bits, end, RUN_REGIONS_MAX)) {
+        end = bits_next_zero(slab->free_bits, at, RUN_REGIONS_MAX);
+        purged += purge_hole(slab, at, end);
+    }
+    ASSERT_SLOW(slab_is_valid(slab));
+    return purged;
+}
+
+/* No region that is out, and none that was never used, lies on a purged page. */
+static bool holes_are_free(const struct run *slab)
+{
+    const char *base = chunk_page_address(slab->chunk, slab->page);
+    size_t size = region_size(slab);
+    for (unsigned i = 0; i < slab->region_count; i++) {
+        size_t from = (size_t)(slab->first - base) + i * size;
+        if ((page_bits(from, from + size) & slab->purged) != 0 && !bits_get(slab->free_bits, i)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Number of the region that starts at the pointer, or RUN_REGIONS_MAX when none does. */
@@ -210,6 +278,6 @@ bool slab_is_valid(const struct run *slab)
     unsigned ones = bits_count_range(slab->free_bits, 0, RUN_REGIONS_MAX);
     unsigned beyond =
         bits_count_range(slab->free_bits, slab->fresh, RUN_REGIONS_MAX - (unsigned)slab->fresh);
-    return slab->fresh <= slab->region_count && beyond == 0 &&
+    return slab->fresh <= slab->region_count && beyond == 0 && holes_are_free(slab) &&
            slab->free_count == ones + (slab->region_count - (unsigned)slab->fresh);
 }

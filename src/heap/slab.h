@@ -11,8 +11,13 @@
  *
  * Nothing of this lies in the slab: a write past a block cannot reach it.
  *
+ * Between its live regions a slab has holes: whole pages on which only freed regions lie. Their
+ * memory can be given back while the slab stays what it is (slab_purge_holes); the pages then are
+ * ones in `purged` until a region on them is handed out.
+ *
  * Invariants: free_count = ones in free_bits + (region_count - fresh); no bit at or above fresh is
- * set. Guarded by the lock of the bin that the slab belongs to.
+ * set; on a page in `purged` all regions are ones in free_bits. Guarded by the lock of the bin that
+ * the slab belongs to.
  */
 #ifndef HEAP_SLAB_H
 #define HEAP_SLAB_H
@@ -41,6 +46,9 @@ MUST_USE const void *slab_put(struct run *slab, const void *region, unsigned cou
 /* Aborts with one line that says what is wrong with such a pointer. No lock may be held: a handler
  * of the program's may allocate. */
 _Noreturn void slab_report(const struct run *slab, const void *region);
+
+/* Gives the memory of the slab's holes back to the system. Result: pages that had memory before. */
+unsigned slab_purge_holes(struct run *slab);
 
 bool slab_is_valid(const struct run *slab);
 

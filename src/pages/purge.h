@@ -54,11 +54,6 @@ static inline void purge_when_due(struct page_heap *heap)
     }
 }
 
-static inline size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 /* What unused pages may hold: with the active ones hardly more than these alone held at their peak,
  * so that keeping them costs next to nothing there. */
 static inline size_t purge_room_below_peak(const struct page_heap *heap)

@@ -247,6 +247,115 @@ static void validity_sees_a_wrong_count_and_a_stray_bit(void **state)
     slab_delete(slab);
 }
 
+/* The pages of a slab that lie whole in free regions, with one in keep_each kept. */
+static uint64_t expected_holes(const struct run *slab, unsigned count, unsigned keep_each)
+{
+    size_t size = class_size(slab->class_index);
+    size_t gap = (size_t)(slab->first - chunk_page_address(slab->chunk, slab->page));
+    uint64_t holes = 0;
+    for (unsigned page = 0; page < slab->page_count; page++) {
+        size_t from = (size_t)page * PAGE_BYTES;
+        size_t to = from + PAGE_BYTES;
+        bool whole = from >= gap && to <= gap + count * size;
+        for (size_t i = whole ? (from - gap) / size : count; i < count && gap + i * size < to;
+             i++) {
+            whole = whole && i % keep_each != keep_each / 2;
+        }
+        holes |= (uint64_t)whole << page;
+    }
+    return holes;
+}
+
+static bool is_kept(unsigned index, unsigned keep_each)
+{
+    return index % keep_each == keep_each / 2;
+}
+
+/* With one region in keep_each kept: holes lose their content, kept regions do not, and what is
+ * handed out later is counted as used. */
+static void check_holes(uint8_t class_index, unsigned keep_each)
+{
+    static void *regions[RUN_REGIONS_MAX];
+    struct run *slab = new_slab(class_index);
+    size_t size = class_size(class_index);
+    unsigned count = slab_take(slab, regions, RUN_REGIONS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        memset(regions[i], (int)(i % 251) + 1, size);
+        if (!is_kept(i, keep_each)) {
+            put(slab, regions[i]);
+        }
+    }
+    uint64_t holes = expected_holes(slab, count, keep_each);
+    assert_int_equal(slab_purge_holes(slab), bits_count(holes));
+    assert_int_equal(slab->purged, holes);
+    check(slab);
+    assert_int_equal(slab_purge_holes(slab), 0); /* no page twice */
+    const char *base = chunk_page_address(slab->chunk, slab->page);
+    for (unsigned page = 0; page < slab->page_count; page++) {
+        bool purged = (slab->purged >> page & 1) != 0;
+        assert_true(!purged || bytes_are(base + page * PAGE_BYTES, PAGE_BYTES, 0));
+    }
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(!is_kept(i, keep_each) ||
+                    bytes_are(regions[i], size, (unsigned char)(i % 251 + 1)));
+    }
+    void *again[RUN_REGIONS_MAX];
+    unsigned taken = slab_take(slab, again, RUN_REGIONS_MAX);
+    assert_int_equal(slab->purged, 0);
+    check(slab);
+    for (unsigned i = 0; i < taken; i++) {
+        put(slab, again[i]);
+    }
+    for (unsigned i = keep_each / 2; i < count; i += keep_each) {
+        put(slab, regions[i]);
+    }
+    slab_delete(slab);
+}
+
+static void holes_of_each_class_go_and_live_regions_stay(void **state)
+{
+    (void)state;
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        check_holes(i, 2);
+        check_holes(i, 9);
+        check_holes(i, RUN_REGIONS_MAX);
+    }
+}
+
+/* Pages behind the regions that were ever used have no memory: they are no holes. */
+static void untouched_pages_are_no_holes(void **state)
+{
+    (void)state;
+    struct run *slab = new_slab(class_of(4096));
+    void *regions[4];
+    assert_int_equal(slab_take(slab, regions, 4), 4);
+    put(slab, regions[0]);
+    put(slab, regions[2]);
+    assert_int_equal(slab_purge_holes(slab), 2);
+    assert_int_equal(slab->purged, 5);
+    /* Those that come back first are the lowest. */
+    assert_int_equal(slab_take(slab, regions, 1), 1);
+    assert_int_equal(slab->purged, 4);
+    put(slab, regions[0]);
+    put(slab, (char *)regions[0] + 4096);
+    put(slab, (char *)regions[0] + 3 * 4096);
+    slab_delete(slab);
+}
+
+static void validity_sees_a_live_region_on_a_purged_page(void **state)
+{
+    (void)state;
+    struct run *slab = new_slab(class_of(4096));
+    void *regions[2];
+    assert_int_equal(slab_take(slab, regions, 2), 2);
+    slab->purged = 1;
+    assert_false(slab_is_valid(slab));
+    slab->purged = 0;
+    put(slab, regions[0]);
+    put(slab, regions[1]);
+    slab_delete(slab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +367,9 @@ int main(void)
         cmocka_unit_test(only_pages_of_used_regions_come_back_dirty),
         cmocka_unit_test(what_is_not_out_is_refused),
         cmocka_unit_test(validity_sees_a_wrong_count_and_a_stray_bit),
+        cmocka_unit_test(holes_of_each_class_go_and_live_regions_stay),
+        cmocka_unit_test(untouched_pages_are_no_holes),
+        cmocka_unit_test(validity_sees_a_live_region_on_a_purged_page),
     };
     return cmocka_run_group_tests(tests, start_heap, NULL);
 }

@@ -1,0 +1,48 @@
+/* holes.h: memory of slabs that lies between live blocks.
+ *
+ * Survivors of one size pin their slabs against every other size. But most of such a slab is free,
+ * and whole pages of it can go back to the system while the slab stays what it is: it is faulted in
+ * again where regions are handed out later. A sweep does that to the slabs of a bin that will serve
+ * last (docs/decisions/holes-in-slabs.md).
+ *
+ * A flush asks for a sweep when the bin's idle bytes have grown by a margin since the last: a share
+ * of its live bytes, doubled while most of what sweeps take is wanted back. A bin that nobody takes
+ * from is swept whole when the decay time is over. dirty_decay_ms:-1 stops both.
+ *
+ * Thread safety: holes_sweep() and holes_look() take the bin's lock and let it go after each slab;
+ * the others are called with it held.
+ */
+#ifndef HEAP_HOLES_H
+#define HEAP_HOLES_H
+
+#include "heap/arena.h"
+
+enum { HOLES_SPARE, HOLES_ALL };
+
+void holes_init(struct holes *holes);
+
+/* Bytes of the bin's slabs that no block outside of them has, less what was given back. */
+static inline size_t holes_idle_bytes(const struct bin *bin, uint8_t class_index)
+{
+    const struct bin_counters *counters = &bin->counters;
+    size_t pages = counters->current_slabs * slab_page_count(class_index);
+    size_t held = (pages - bin->holes.purged_pages) * PAGE_BYTES;
+    size_t live =
+        (size_t)(counters->alloc_count - counters->free_count) * bin_size[class_index + 1];
+    return held > live ? held - live : 0;
+}
+
+/* Purged pages came into use. */
+static inline void holes_note_reuse(struct bin *bin, unsigned pages)
+{
+    bin->holes.purged_pages -= pages;
+    bin->holes.reused_pages += pages;
+}
+
+/* Gives the bin's holes back: of all slabs, or (HOLES_SPARE) not of those that serve next. */
+void holes_sweep(struct arena *arena, uint8_t class_index, unsigned which);
+
+/* Sweeps the bins that were not taken from for the decay time. False when no bin waits for that. */
+bool holes_look(struct arena *arena, uint64_t now_ns);
+
+#endif
