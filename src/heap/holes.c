@@ -63,6 +63,13 @@ static struct run *rotate(struct bin *bin)
     return slab;
 }
 
+/* False when the regions that were freed cannot fill a page that has memory. */
+static bool may_have_holes(const struct run *slab, size_t region_bytes)
+{
+    size_t freed = slab->free_count - (size_t)(slab->region_count - slab->fresh);
+    return freed * region_bytes >= ((size_t)bits_count(slab->purged) + 1) * PAGE_BYTES;
+}
+
 /* One round through the queue; the first slabs keep spare_bytes of free regions. */
 static void sweep_queue(struct bin *bin, uint8_t class_index, size_t spare_bytes)
 {
@@ -74,7 +81,7 @@ static void sweep_queue(struct bin *bin, uint8_t class_index, size_t spare_bytes
         size_t free_bytes = slab->free_count * region_bytes;
         if (free_bytes <= spare_bytes) {
             spare_bytes -= free_bytes;
-        } else {
+        } else if (may_have_holes(slab, region_bytes)) {
             unsigned pages = slab_purge_holes(slab);
             bin->holes.purged_pages += pages;
             bin->holes.swept_pages += pages;

@@ -179,13 +179,36 @@ unsigned slab_take(struct run *slab, void **regions, unsigned wanted)
     return taken + more;
 }
 
-/* Gives back the whole OS pages of the freed regions first..end-1. */
-static unsigned purge_hole(struct run *slab, unsigned first, unsigned end)
+static unsigned region_at(const struct run *slab, size_t offset)
+{
+    return (unsigned)((offset * shapes[slab->class_index].reciprocal) >> 32);
+}
+
+/* Pages that lie whole in freed regions, as bits. */
+static uint64_t free_pages(const struct run *slab)
+{
+    size_t gap = (size_t)(slab->first - chunk_page_address(slab->chunk, slab->page));
+    uint64_t pages = 0;
+    for (unsigned page = (unsigned)((gap + PAGE_BYTES - 1) / PAGE_BYTES); page < slab->page_count;
+         page++) {
+        size_t from = (size_t)page * PAGE_BYTES - gap;
+        unsigned first = region_at(slab, from);
+        unsigned last = region_at(slab, from + PAGE_BYTES - 1);
+        if (last >= slab->fresh) {
+            break;
+        }
+        bool is_free = bits_next_zero(slab->free_bits, first, RUN_REGIONS_MAX) > last;
+        pages |= (uint64_t)is_free << page;
+    }
+    return pages;
+}
+
+/* Gives back the whole OS pages of count pages. */
+static unsigned purge_pages(struct run *slab, unsigned first, unsigned count)
 {
     uintptr_t base = (uintptr_t)chunk_page_address(slab->chunk, slab->page);
-    size_t size = region_size(slab);
-    uintptr_t from = bits_round_up((uintptr_t)slab->first + first * size, os_page_bytes);
-    uintptr_t to = bits_round_down((uintptr_t)slab->first + end * size, os_page_bytes);
+    uintptr_t from = bits_round_up(base + (size_t)first * PAGE_BYTES, os_page_bytes);
+    uintptr_t to = bits_round_down(base + (size_t)(first + count) * PAGE_BYTES, os_page_bytes);
     if (from >= to) {
         return 0;
     }
@@ -200,11 +223,13 @@ static unsigned purge_hole(struct run *slab, unsigned first, unsigned end)
 unsigned slab_purge_holes(struct run *slab)
 {
     unsigned purged = 0;
-    unsigned end;
-    for (unsigned at = bits_next_one(slab->free_bits, 0, RUN_REGIONS_MAX); at < RUN_REGIONS_MAX;
-         at = bits_next_one(slab->free_bits, end, RUN_REGIONS_MAX)) {
-        end = bits_next_zero(slab->free_bits, at, RUN_REGIONS_MAX);
-        purged += purge_hole(slab, at, end);
+    uint64_t pages = free_pages(slab);
+    while (pages != 0) {
+        unsigned first = bits_lowest(pages);
+        uint64_t above = ~(pages >> first);
+        unsigned count = above == 0 ? WORD_BITS : bits_lowest(above);
+        purged += purge_pages(slab, first, count);
+        pages &= ~bits_mask(first, count);
     }
     ASSERT_SLOW(slab_is_valid(slab));
     return purged;
