@@ -9,7 +9,7 @@
 
 enum { OPTION_HINT_BYTES = 80 };
 
-/* " (did you mean X?)" into hint, or an empty text: the nearest key to one that does not exist ... */
+/* " (did you mean X?)" into hint, or an empty text: the nearest key to one that is unknown ... */
 void option_hint_key(struct span key, char hint[OPTION_HINT_BYTES]);
 /* ... or the nearest value of an option to one that was refused. */
 void option_hint_value(const struct option_row *row, struct span value,

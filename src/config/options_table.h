@@ -12,7 +12,7 @@
  * ABSENT(name, meaning)                a key that is refused, and why
  *
  * Flags: PLAIN; UNMIRRORED, without a name under opt.*; IDLE, accepted and without effect so far;
- * SHORT_KEY and SHORT_VALUE, matched by as many characters as are given; MINUS_ONE, -1 is a value too.
+ * SHORT_KEY and SHORT_VALUE, matched by as many characters as are given; MINUS_ONE, -1 is a value.
  *
  * No include guard: the file is included once for each use of the table.
  */
