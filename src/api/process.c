@@ -60,6 +60,8 @@ static void start_pieces(void)
     thread_start();
     page_policy.huge_pages = options.thp;
     huge_policy.cache_ms = options.dirty_decay_ms;
+    large_start();
+    lock_set_spin(options.mutex_max_spin);
     process.pieces_started = true;
 }
 
@@ -155,6 +157,9 @@ bool process_start(void)
         (void)thread_cache();
         if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
             message("fork handlers refused: fork in a program with threads may hang");
+            if (options.abort) {
+                abort();
+            }
         }
         if (options.stats_print) {
             (void)atexit(at_exit);

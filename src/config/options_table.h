@@ -16,7 +16,7 @@
  *
  * No include guard: the file is included once for each use of the table.
  */
-BOOLEAN(abort, false, PLAIN, "Abort on warnings: of fork handlers or a name that is refused.")
+BOOLEAN(abort, false, PLAIN, "Abort on warnings; the only one is that fork handlers are refused.")
 BOOLEAN(abort_conf, false, PLAIN, "Abort when a configuration string has an error.")
 BOOLEAN(confirm_conf, false, PLAIN, "Print every configuration source and every accepted pair.")
 BOOLEAN(cache_oblivious, true, IDLE, "Large blocks start at any cache line; ours start at pages.")
@@ -32,8 +32,9 @@ CHOICE(percpu_arena, 0, "disabled\0percpu\0phycpu\0", SHORT_KEY | SHORT_VALUE | 
        "Each CPU, or each core of two hardware threads, has an arena of its own.")
 INTEGER(oversize_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, IDLE, "bytes",
         "Blocks from this size on have an arena of their own; ours are mappings, outside arenas.")
-INTEGER(mutex_max_spin, int64_t, 600, -1, INT64_MAX, REFUSE, IDLE, "",
-        "How often a waiter looks at a held lock before it sleeps; -1: without end.")
+INTEGER(
+    mutex_max_spin, int64_t, 600, -1, INT64_MAX, REFUSE, PLAIN, "",
+    "Turns that a waiter spins before it sleeps, with a look at every third; -1: without end.")
 BOOLEAN(background_thread, false, IDLE, "Threads of our own purge unused memory.")
 INTEGER(max_background_threads, size_t, 4, 1, 4, CLIP, IDLE, "", "How many of them at most.")
 INTEGER(dirty_decay_ms, ssize_t, 10000, -1, 18446744072000, REFUSE, PLAIN, "ms",
@@ -51,8 +52,9 @@ INTEGER(lg_extent_max_active_fit, size_t, 6, 0, 64, REFUSE, IDLE, "",
         "How much larger an unused extent may be that is cut for a request.")
 INTEGER(process_madvise_max_batch, size_t, 0, 0, 128, CLIP, IDLE, "",
         "Ranges of pages that are given back by one system call; 0: one each.")
-INTEGER(calloc_madvise_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, UNMIRRORED | IDLE,
-        "bytes", "From this size on calloc drops old pages rather than clear them.")
+INTEGER(calloc_madvise_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, UNMIRRORED,
+        "bytes",
+        "From this size on calloc drops old pages rather than clear them; blocks above 1 MiB.")
 CHOICE(metadata_thp, 0, "disabled\0auto\0always\0", SHORT_KEY | SHORT_VALUE | IDLE,
        "Huge pages for the allocator's own memory.")
 CHOICE(thp, 0, "default\0always\0never\0", SHORT_VALUE,
@@ -60,14 +62,14 @@ CHOICE(thp, 0, "default\0always\0never\0", SHORT_VALUE,
 BOOLEAN(huge_arena_pac_thp, false, IDLE, "Huge pages for the arena of oversize blocks.")
 BOOLEAN(stats_print, false, PLAIN, "Print statistics at exit.")
 LETTERS(stats_print_opts, PLAIN, "What stats_print leaves out, as malloc_stats_print takes it.")
-INTEGER(stats_interval, int64_t, -1, -1, INT64_MAX, REFUSE, IDLE, "bytes",
+INTEGER(stats_interval, int64_t, -1, -1, INT64_MAX, REFUSE, PLAIN, "bytes",
         "Print statistics each time that so many bytes were allocated; -1: never.")
-LETTERS(stats_interval_opts, IDLE, "What these leave out.")
+LETTERS(stats_interval_opts, PLAIN, "What these leave out.")
 CHOICE(junk, 0, "false\0true\0alloc\0free\0", PLAIN,
        "Fill fresh blocks with 0xa5 and freed ones with 0x5a.")
 BOOLEAN(zero, false, PLAIN, "Fresh blocks read as zero.")
 BOOLEAN(xmalloc, false, PLAIN, "Print a line and abort when memory is refused.")
-BOOLEAN(experimental_infallible_new, false, IDLE, "operator new aborts when memory is refused.")
+BOOLEAN(experimental_infallible_new, false, PLAIN, "operator new aborts when memory is refused.")
 CHOICE(zero_realloc, 1, "alloc\0free\0abort\0", PLAIN, "What realloc(p, 0) does.")
 BOOLEAN(tcache, true, PLAIN, "Threads cache small blocks; false: each call goes to an arena.")
 INTEGER(tcache_max, size_t, 32768, 0, 32768, CLIP, IDLE, "bytes",
@@ -97,7 +99,7 @@ CLASSES(bin_shards, uint8_t, 36, 14336, 64, UNMIRRORED | IDLE,
         "Bins of a class in each arena: first-last:count, with | between.")
 CLASSES(slab_sizes, uint8_t, 36, 14336, 255, UNMIRRORED | IDLE,
         "Pages of a slab: first-last:pages, with | between; or `default`.")
-BOOLEAN(disable_large_size_classes, true, IDLE,
+BOOLEAN(disable_large_size_classes, true, PLAIN,
         "Usable sizes from 16 KiB on are whole pages; false: those of the size classes.")
 INTEGER(debug_double_free_max_scan, unsigned, 0, 0, UINT32_MAX, CLIP, IDLE, "",
         "Blocks that free compares with; reads as 0, as in jemalloc without debugging.")

@@ -15,8 +15,8 @@
 #include <string.h>
 
 enum {
-    ARENAS_PER_CPU = 4, /* jemalloc's narenas_ratio */
-    FLUSH_BATCH = 128,  /* blocks whose slabs are looked up, and prefetched, before the lock */
+    RATIO_BITS = 16,   /* narenas_ratio is in 1/65536 */
+    FLUSH_BATCH = 128, /* blocks whose slabs are looked up, and prefetched, before the lock */
 };
 
 static struct {
@@ -72,13 +72,20 @@ unsigned arena_count(void)
     return atomic_load_explicit(&arenas.count, memory_order_acquire);
 }
 
+/* The ratio times the CPUs, rounded to the nearest; one CPU needs one arena whatever the ratio. */
+static unsigned automatic_limit(unsigned cpus)
+{
+    uint64_t goal = (uint64_t)cpus * options.narenas_ratio;
+    uint64_t rounded = (goal + (1u << (RATIO_BITS - 1))) >> RATIO_BITS;
+    rounded = rounded < ARENA_AUTO_MAX ? rounded : ARENA_AUTO_MAX;
+    return cpus == 1 || rounded == 0 ? 1 : (unsigned)rounded;
+}
+
 /* Lock held. The CPUs are counted when the number is first wanted: most programs never ask. */
 static unsigned limit_locked(void)
 {
     if (arenas.limit == 0) {
-        unsigned cpus = os_cpu_count();
-        unsigned automatic = cpus == 1 ? 1 : cpus * ARENAS_PER_CPU;
-        arenas.limit = options.narenas != 0 ? options.narenas : automatic;
+        arenas.limit = options.narenas != 0 ? options.narenas : automatic_limit(os_cpu_count());
         arenas.limit = arenas.limit < ARENA_AUTO_MAX ? arenas.limit : ARENA_AUTO_MAX;
     }
     return arenas.limit;

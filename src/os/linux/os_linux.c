@@ -2,9 +2,13 @@
  *
  * Nothing here allocates or calls stdio, but making a thread. After start-up only mmap, munmap,
  * mremap, madvise, futex and clock_gettime are used, so that the library works inside seccomp
- * sandboxes; with the option idle_purge also, once, rt_sigprocmask, prctl and what makes a thread.
+ * sandboxes; when the CPUs are counted for a second arena also, once, sched_getaffinity, and
+ * openat, read and close of the files of control groups (narenas:1 spares them); with the option idle_purge
+ * also, once, rt_sigprocmask, prctl and what makes a thread.
  */
 #include "os/os.h"
+
+#include "os/linux/cpu_quota.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,7 +162,7 @@ uint64_t os_time_ns(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
-unsigned os_cpu_count(void)
+static unsigned affinity_count(void)
 {
     cpu_set_t set = {0};
     int saved_errno = errno;
@@ -175,6 +179,14 @@ unsigned os_cpu_count(void)
         count += CPU_ISSET(cpu, &set) != 0;
     }
     return count < 1 ? 1 : count;
+}
+
+/* The kernel leaves in the affinity only CPUs of the control group's set. */
+unsigned os_cpu_count(void)
+{
+    unsigned count = affinity_count();
+    unsigned quota = cpu_quota("");
+    return count < quota ? count : quota;
 }
 
 /* A scan of its own: getenv() lies on pages of libc that a small program would touch for nothing
