@@ -60,6 +60,7 @@ static void start_pieces(void)
     thread_start();
     page_policy.huge_pages = options.thp;
     huge_policy.cache_ms = options.dirty_decay_ms;
+    slab_start();
     large_start();
     lock_set_spin(options.mutex_max_spin);
     process.pieces_started = true;

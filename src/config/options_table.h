@@ -28,13 +28,12 @@ INTEGER(narenas, unsigned, 0, 1, UINT32_MAX, REFUSE, PLAIN, "",
         "Arenas that threads are spread over; `default` or left out: by narenas_ratio; at most "
         "4094.")
 FRACTION(narenas_ratio, 4 << 16, UINT32_MAX, UNMIRRORED, "Automatic arenas for each CPU.")
-CHOICE(percpu_arena, 0, "disabled\0percpu\0phycpu\0", SHORT_KEY | SHORT_VALUE | IDLE,
-       "Each CPU, or each core of two hardware threads, has an arena of its own.")
+CHOICE(percpu_arena, 0, "disabled\0percpu\0phycpu\0", SHORT_KEY | SHORT_VALUE,
+       "Each CPU, or each core of two hardware threads, has an arena; narenas does not count.")
 INTEGER(oversize_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, IDLE, "bytes",
         "Blocks from this size on have an arena of their own; ours are mappings, outside arenas.")
-INTEGER(
-    mutex_max_spin, int64_t, 600, -1, INT64_MAX, REFUSE, PLAIN, "",
-    "Turns that a waiter spins before it sleeps, with a look at every third; -1: without end.")
+INTEGER(mutex_max_spin, int64_t, 600, -1, INT64_MAX, REFUSE, PLAIN, "",
+        "Turns that a waiter spins before it sleeps, with a look at every third; -1: without end.")
 BOOLEAN(background_thread, false, IDLE, "Threads of our own purge unused memory.")
 INTEGER(max_background_threads, size_t, 4, 1, 4, CLIP, IDLE, "", "How many of them at most.")
 INTEGER(dirty_decay_ms, ssize_t, 10000, -1, 18446744072000, REFUSE, PLAIN, "ms",
@@ -50,8 +49,9 @@ BOOLEAN(idle_purge, false, PLAIN,
         "jemalloc.")
 INTEGER(lg_extent_max_active_fit, size_t, 6, 0, 64, REFUSE, IDLE, "",
         "How much larger an unused extent may be that is cut for a request.")
-INTEGER(process_madvise_max_batch, size_t, 0, 0, 128, CLIP, IDLE, "",
-        "Ranges of pages that are given back by one system call; 0: one each.")
+INTEGER(process_madvise_max_batch, size_t, 0, 0, 0, CLIP, IDLE, "",
+        "Ranges of pages given back by one system call; 0, the only value here, as in builds of "
+        "jemalloc without process_madvise: one each.")
 INTEGER(calloc_madvise_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, UNMIRRORED,
         "bytes",
         "From this size on calloc drops old pages rather than clear them; blocks above 1 MiB.")
@@ -97,8 +97,9 @@ CLASSES(tcache_ncached_max, uint16_t, 41, 32768, 8191, UNMIRRORED | IDLE,
 BOOLEAN(experimental_tcache_gc, true, IDLE, "jemalloc's newer rule of when caches are looked at.")
 CLASSES(bin_shards, uint8_t, 36, 14336, 64, UNMIRRORED | IDLE,
         "Bins of a class in each arena: first-last:count, with | between.")
-CLASSES(slab_sizes, uint8_t, 36, 14336, 255, UNMIRRORED | IDLE,
-        "Pages of a slab: first-last:pages, with | between; or `default`.")
+CLASSES(
+    slab_sizes, uint8_t, 36, 14336, 255, UNMIRRORED,
+    "Pages of a slab, at most 64 and 512 regions: first-last:pages, with | between; or `default`.")
 BOOLEAN(disable_large_size_classes, true, PLAIN,
         "Usable sizes from 16 KiB on are whole pages; false: those of the size classes.")
 INTEGER(debug_double_free_max_scan, unsigned, 0, 0, UINT32_MAX, CLIP, IDLE, "",

@@ -71,6 +71,9 @@ int write_thread_arena(const size_t *mib, const void *new_value)
     (void)mib;
     unsigned index;
     memcpy(&index, new_value, sizeof index);
+    if (options.percpu_arena != PERCPU_DISABLED && index < arena_limit()) {
+        return EPERM;
+    }
     struct arena *arena = arena_get(index);
     struct cache *cache = thread_cache();
     if (arena == NULL || cache == NULL) {

@@ -54,6 +54,11 @@ uint64_t os_time_ns(void);
  * quota of its control groups, rounded up. Reads files. */
 unsigned os_cpu_count(void);
 
+/* The number of the CPU that the calling thread runs on, and one more than the highest number of a
+ * CPU that this process may run on. */
+unsigned os_cpu_now(void);
+unsigned os_cpu_end(void);
+
 /* The value of an environment variable, or NULL; NULL in set-user-id programs. */
 const char *os_environment(const char *name);
 /* The target text of a symbolic link into buffer (terminated, cut). False when there is none. */

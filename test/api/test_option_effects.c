@@ -5,6 +5,7 @@
  */
 #include "api_test.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -252,6 +253,110 @@ static int throw_too_much(void)
     return _Znwm(much) != NULL;
 }
 
+/* Slabs that 64 blocks of a page take: 4 of 16 pages each, as usual. */
+static int slabs_of_64_pages(void)
+{
+    void *blocks[64];
+    size_t before = stat_value("stats.arenas.0.bins.28.curslabs");
+    for (unsigned i = 0; i < 64; i++) {
+        blocks[i] = malloc(4096);
+        memset(blocks[i], (int)i, 4096);
+    }
+    size_t slabs = stat_value("stats.arenas.0.bins.28.curslabs") - before;
+    bool whole = true;
+    for (unsigned i = 0; i < 64; i++) {
+        whole = whole && *(unsigned char *)blocks[i] == i && ((char *)blocks[i])[4095] == (char)i;
+        free(blocks[i]);
+    }
+    return whole && stat_value("arenas.bin.28.slab_size") % 4096 == 0 ? (int)slabs : 94;
+}
+
+static bool go_to_cpu(unsigned cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    return sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+static int arena_now(void)
+{
+    unsigned index = 99;
+    size_t length = sizeof index;
+    return mallctl("thread.arena", &index, &length, NULL, 0) == 0 ? (int)index : 99;
+}
+
+/* Enough batches for a thread to look where it is. */
+static void use_memory(void)
+{
+    static void *blocks[5000];
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < 5000; i++) {
+            blocks[i] = malloc(512);
+        }
+        for (unsigned i = 0; i < 5000; i++) {
+            free(blocks[i]);
+        }
+    }
+}
+
+/* Tens: the arena of a thread that began on CPU 1; ones: that of the same thread on CPU 0. */
+static void *visit_two_cpus(void *result)
+{
+    if (!go_to_cpu(1)) {
+        return NULL;
+    }
+    free(malloc(1));
+    *(int *)result = arena_now() * 10;
+    if (go_to_cpu(0)) {
+        use_memory();
+        *(int *)result += arena_now();
+    }
+    return NULL;
+}
+
+static int arenas_of_two_cpus(void)
+{
+    pthread_t thread;
+    int result = 93;
+    if (pthread_create(&thread, NULL, visit_two_cpus, &result) != 0) {
+        return 93;
+    }
+    (void)pthread_join(thread, NULL);
+    return result;
+}
+
+static int move_by_hand(void)
+{
+    unsigned index = 0;
+    return mallctl("thread.arena", NULL, NULL, &index, sizeof index);
+}
+
+static void *meet_at_a_lock(void *unused)
+{
+    for (unsigned i = 0; i < 300000; i++) {
+        free(malloc(64));
+    }
+    return unused;
+}
+
+/* 1 when waits for a lock ended by spinning only, 0 when none did, 2 for some. */
+static int spin_share(void)
+{
+    pthread_t threads[3];
+    for (unsigned i = 0; i < 3; i++) {
+        if (pthread_create(&threads[i], NULL, meet_at_a_lock, NULL) != 0) {
+            return 92;
+        }
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+    size_t waits = stat_value("stats.arenas.0.bins.4.mutex.num_wait");
+    size_t spins = stat_value("stats.arenas.0.bins.4.mutex.num_spin_acq");
+    return waits == 0 ? 3 : spins == 0 ? 0 : spins == waits ? 1 : 2;
+}
+
 static int just_start(void)
 {
     free(malloc(1));
@@ -274,6 +379,10 @@ static const struct {
     {"ask_too_much", ask_too_much},
     {"new_too_much", new_too_much},
     {"throw_too_much", throw_too_much},
+    {"slabs_of_64_pages", slabs_of_64_pages},
+    {"arenas_of_two_cpus", arenas_of_two_cpus},
+    {"move_by_hand", move_by_hand},
+    {"spin_share", spin_share},
     {"just_start", just_start},
 };
 
@@ -411,6 +520,45 @@ static void refused_memory_ends_the_process_when_told(void **state)
     expect_abort("experimental_infallible_new:true", "throw_too_much", line);
 }
 
+static void slabs_have_as_many_pages_as_told(void **state)
+{
+    (void)state;
+    expect_exit("tcache:false,narenas:1", "slabs_of_64_pages", 4);
+    expect_exit("tcache:false,narenas:1,slab_sizes:4096-4096:4", "slabs_of_64_pages", 16);
+    expect_exit("tcache:false,narenas:1,slab_sizes:1-14336:3", "slabs_of_64_pages", 22);
+    expect_exit("tcache:false,narenas:1,slab_sizes:1-99999:9999", "slabs_of_64_pages", 1);
+    expect_exit("tcache:false,narenas:1,slab_sizes:1-14336:0", "slabs_of_64_pages", 64);
+    expect_exit("tcache:false,narenas:1,slab_sizes:1-9999:1|1-8192:2,slab_sizes:default",
+                "slabs_of_64_pages", 4);
+}
+
+static void each_cpu_has_an_arena_when_told(void **state)
+{
+    (void)state;
+    cpu_set_t all;
+    bool first_two =
+        sched_getaffinity(0, sizeof all, &all) == 0 && CPU_ISSET(0, &all) && CPU_ISSET(1, &all);
+    if (!first_two) {
+        skip();
+    }
+    expect_exit("percpu_arena:percpu,narenas:1", "arenas_of_two_cpus", 10);
+    expect_exit("percpu_arena:percpu", "move_by_hand", EPERM);
+    expect_exit("", "move_by_hand", 0);
+    expect_exit("percpu_arena:percpu", "narenas_on_1", 1);
+    expect_exit("percpu_arena:percpu", "narenas_on_2", 2);
+    expect_exit("percpu_arena:phycpu", "narenas_on_2", 1);
+}
+
+static void waiters_spin_as_long_as_told(void **state)
+{
+    (void)state;
+    if (!has_cpus(2)) {
+        skip();
+    }
+    expect_exit("tcache:false,narenas:1,mutex_max_spin:0", "spin_share", 0);
+    expect_exit("tcache:false,narenas:1,mutex_max_spin:-1", "spin_share", 1);
+}
+
 static void warnings_end_the_process_when_told(void **state)
 {
     (void)state;
@@ -442,6 +590,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(realloc_to_zero_does_as_told),
         cmocka_unit_test(blocks_are_filled_as_told),
         cmocka_unit_test(refused_memory_ends_the_process_when_told),
+        cmocka_unit_test(slabs_have_as_many_pages_as_told),
+        cmocka_unit_test(each_cpu_has_an_arena_when_told),
+        cmocka_unit_test(waiters_spin_as_long_as_told),
         cmocka_unit_test(warnings_end_the_process_when_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
