@@ -189,8 +189,8 @@ static bool large_keep(struct page_heap *heap, struct run *run)
     return true;
 }
 
-/* The list of slabs of a size that are kept whole; NULL for small slabs, and for those of a size that
- * only an option asks for, which are not. */
+/* The list of slabs of a size that are kept whole; NULL for small slabs, and for those of a size
+ * that only an option asks for, which are not. */
 static struct run **slab_list(struct page_heap *heap, unsigned page_count)
 {
     unsigned lg = bits_highest(page_count);
