@@ -15,7 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIPPED_TEXT = 64, NARENAS_MAX = 4094, HUGE_PAGE_BYTES = 2 << 20, FRACTION_BITS = 16 };
+enum {
+    CLIPPED_TEXT = 64,
+    NARENAS_MAX = 4094,
+    HUGE_PAGE_BYTES = 2 << 20,
+    FRACTION_BITS = 16,
+    THRESHOLD_LEAST = 4096
+};
 
 /* As the table writes them. */
 enum {
@@ -275,18 +281,23 @@ static void report_value(const struct option_row *row, const struct pair *pair,
            hint);
 }
 
+/* A part of a huge page in bytes, but a page at least, as the keys that take bytes have it. */
+static size_t part_of_huge_page(uint32_t ratio)
+{
+    size_t bytes = (size_t)((uint64_t)HUGE_PAGE_BYTES * ratio >> FRACTION_BITS);
+    return bytes > THRESHOLD_LEAST ? bytes : THRESHOLD_LEAST;
+}
+
 /* Keys that set another one too. */
 static void set_others(const struct option_row *row)
 {
-    uint64_t huge_page = HUGE_PAGE_BYTES;
     if (row->offset == offsetof(struct options, lg_tcache_max)) {
         options.tcache_max = (size_t)1 << options.lg_tcache_max;
     } else if (row->offset == offsetof(struct options, hpa_hugification_threshold_ratio)) {
-        uint64_t ratio = options.hpa_hugification_threshold_ratio;
-        options.hpa_hugification_threshold = (size_t)(huge_page * ratio >> FRACTION_BITS);
+        options.hpa_hugification_threshold =
+            part_of_huge_page(options.hpa_hugification_threshold_ratio);
     } else if (row->offset == offsetof(struct options, hpa_purge_threshold_ratio)) {
-        uint64_t ratio = options.hpa_purge_threshold_ratio;
-        options.hpa_purge_threshold = (size_t)(huge_page * ratio >> FRACTION_BITS);
+        options.hpa_purge_threshold = part_of_huge_page(options.hpa_purge_threshold_ratio);
     }
 }
 

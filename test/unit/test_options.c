@@ -307,6 +307,8 @@ static void some_keys_set_others(void **state)
     assert_true(apply("hpa_hugification_threshold_ratio:0.95,hpa_purge_threshold_ratio:.5"));
     assert_int_equal(options.hpa_hugification_threshold, 1992288);
     assert_int_equal(options.hpa_purge_threshold, 1048576);
+    assert_true(apply("hpa_purge_threshold_ratio:0"));
+    assert_int_equal(options.hpa_purge_threshold, 4096);
     assert_true(apply("prof_leak_error:true,prof_final:true,hpa_hugify_style:auto"));
     options_settle();
     assert_true(options.prof_leak && options.prof);
