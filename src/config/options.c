@@ -473,16 +473,19 @@ static void apply_source(unsigned index)
     }
 }
 
-void options_load(void)
+bool options_load(void)
 {
+    bool any = false;
     find_sources();
     for (unsigned i = 0; i < OPTION_SOURCES; i++) {
         if (option_source[i] != NULL) {
             look_for_confirmation(option_source[i]);
+            any = true;
         }
     }
     for (unsigned i = 0; i < OPTION_SOURCES; i++) {
         apply_source(i);
     }
     options_settle();
+    return any;
 }

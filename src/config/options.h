@@ -97,8 +97,9 @@ const char *option_text(const struct option_row *row);
 /* The texts that the sources had, in their order; NULL where a source is not set. */
 extern const char *option_source[OPTION_SOURCES];
 
-/* Reads all sources. Errors are reported, each with one line, and the old value is kept. */
-void options_load(void);
+/* Reads all sources. Errors are reported, each with one line, and the old value is kept. False when
+ * no source is set: all options have their defaults. */
+bool options_load(void);
 
 /* Applies one string, as if it were a source. Result: true when it had no error. For tests. */
 bool options_apply(const char *text);
