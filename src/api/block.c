@@ -283,7 +283,7 @@ static NOINLINE void *malloc_any(size_t size_bytes)
 static void *malloc_large(struct cache *cache, size_t size_bytes)
 {
     size_t usable = bits_round_up(size_bytes, PAGE_BYTES);
-    if (UNLIKELY(usable > (size_t)RUN_PAGES_MAX * PAGE_BYTES) || UNLIKELY(usable < size_bytes)) {
+    if (UNLIKELY(usable > large_direct_max) || UNLIKELY(usable < size_bytes)) {
         return malloc_any(size_bytes);
     }
     void *block = large_alloc_run(cache->arena, usable);

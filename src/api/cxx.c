@@ -79,6 +79,16 @@ static void *try_alloc(size_t size, size_t alignment)
     return block_alloc(&request);
 }
 
+/* Options may forbid new to fail at all, even to tell a nothrow caller. */
+static void refuse_to_fail(size_t size)
+{
+    if (options.experimental_infallible_new) {
+        message_and_abort("Allocation of size %zu failed. opt.experimental_infallible_new is true. "
+                          "Aborting.",
+                          size);
+    }
+}
+
 /* The loop that the C++ standard asks for. A handler makes memory free, throws, or ends the
  * program. */
 static NOINLINE void *new_slow(size_t size, size_t alignment)
@@ -88,6 +98,7 @@ static NOINLINE void *new_slow(size_t size, size_t alignment)
         if (block != NULL) {
             return block;
         }
+        refuse_to_fail(size);
         if (options.xmalloc) {
             return out_of_memory("operator new");
         }
@@ -113,6 +124,9 @@ static NOINLINE void *new_aligned(size_t size, size_t alignment)
 static NOINLINE void *new_nothrow_slow(size_t size, size_t alignment)
 {
     void *block = try_alloc(size, alignment);
+    if (block == NULL) {
+        refuse_to_fail(size);
+    }
     if (block != NULL || current_handler() == NULL) {
         return block;
     }

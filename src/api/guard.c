@@ -1,4 +1,4 @@
-/* guard.c: junk and zero filling. See guard.h.
+/* guard.c: junk and zero filling, and statistics each so many bytes. See guard.h.
  *
  * The fast paths never come here: a thread in a mode has an all-slow front. What is filled is the
  * whole usable size, so that a program which writes past its request still meets the pattern.
@@ -6,12 +6,32 @@
 #include "api/guard.h"
 
 #include "config/options.h"
+#include "control/report.h"
 
 #include <string.h>
+
+/* Prints when the sum passes a multiple of the interval. What the printing itself allocates, by the
+ * program's function for messages, is counted and prints nothing. */
+static NOINLINE void count_towards_report(size_t bytes)
+{
+    static _Atomic uint64_t allocated_bytes;
+    static atomic_flag printing = ATOMIC_FLAG_INIT;
+    uint64_t interval = options.stats_interval > 0 ? (uint64_t)options.stats_interval : 1;
+    uint64_t before = atomic_fetch_add_explicit(&allocated_bytes, bytes, memory_order_relaxed);
+    if (before / interval == (before + bytes) / interval ||
+        atomic_flag_test_and_set_explicit(&printing, memory_order_acquire)) {
+        return;
+    }
+    report_print(NULL, NULL, options.stats_interval_opts);
+    atomic_flag_clear_explicit(&printing, memory_order_release);
+}
 
 void guard_allocated(void *block, size_t usable_bytes, bool zeroed)
 {
     uint32_t mode = thread_mode();
+    if ((mode & MODE_INTERVAL) != 0) {
+        count_towards_report(usable_bytes);
+    }
     if (zeroed) {
         return;
     }
@@ -47,6 +67,9 @@ uint32_t guard_modes_of_options(void)
     }
     if (options.zero) {
         modes |= MODE_ZERO;
+    }
+    if (options.stats_interval >= 0) {
+        modes |= MODE_INTERVAL;
     }
     if (!options.tcache) {
         modes |= MODE_UNCACHED;

@@ -48,18 +48,29 @@ static_assert((int)THP_ALWAYS == (int)HUGE_PAGES_ALWAYS,
 static_assert((int)THP_NEVER == (int)HUGE_PAGES_NEVER,
               "the option names the policies in their order");
 
+/* Hands options down to where they are kept; each place begins with the option's default. */
+static void hand_options_down(void)
+{
+    slab_start();
+    large_start();
+    lock_set_spin(options.mutex_max_spin);
+    page_policy.huge_pages = options.thp;
+    huge_policy.cache_ms = options.dirty_decay_ms;
+}
+
 static void start_pieces(void)
 {
     os_start();
     message_sink = write_message;
-    options_load();
+    bool any_option = options_load();
     meta_start();
     map_start();
     chunk_pool_start();
     huge_start();
     thread_start();
-    page_policy.huge_pages = options.thp;
-    huge_policy.cache_ms = options.dirty_decay_ms;
+    if (any_option) {
+        hand_options_down();
+    }
     process.pieces_started = true;
 }
 
@@ -155,6 +166,9 @@ bool process_start(void)
         (void)thread_cache();
         if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
             message("fork handlers refused: fork in a program with threads may hang");
+            if (options.abort) {
+                abort();
+            }
         }
         if (options.stats_print) {
             (void)atexit(at_exit);

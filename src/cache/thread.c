@@ -114,7 +114,7 @@ static void apply_modes(struct cache *cache)
 
 static NOINLINE struct cache *attach(void)
 {
-    struct arena *arena = arena_least_used(NULL);
+    struct arena *arena = arena_for_thread();
     lock_acquire(&threads.lock);
     struct cache *cache = threads.has_key ? new_cache(arena) : NULL;
     if (cache != NULL) {

@@ -86,9 +86,12 @@ static bool parse_index(const char *text, size_t length, size_t *index)
 static bool parse_option(const char *text, size_t length, size_t *index)
 {
     const struct option_row *row = option_find(text, length);
+    if (row != NULL && (row->flags & OPTION_UNMIRRORED) != 0) {
+        return false;
+    }
     for (unsigned i = 0; row != NULL && option_row(i) != NULL; i++) {
         if (option_row(i) == row) {
-            *index = i;
+            *index = CTL_OPTIONS + i;
             return true;
         }
     }
@@ -155,7 +158,8 @@ static const struct ctl_row *row_of_mib(const size_t *mib, size_t length)
         if (*element == '\0') {
             return NULL;
         }
-        if (*element == '<') {
+        bool is_option = element_is(element, "<o>", 3) && mib[depth] >= CTL_OPTIONS;
+        if (is_option || element_is(element, "<i>", 3)) {
             continue;
         }
         if (mib[depth] >= ROW_COUNT || !same_prefix(rows[mib[depth]].path, rows[row].path, depth)) {

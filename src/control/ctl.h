@@ -12,7 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CTL_DEPTH_MAX = 7, CTL_ALL_ARENAS = 4096 };
+/* The number of option i in a MIB is CTL_OPTIONS + i, beyond those of the words that stand beside
+ * options. */
+enum { CTL_DEPTH_MAX = 7, CTL_ALL_ARENAS = 4096, CTL_OPTIONS = 4096 };
 
 /* What the library calls itself, to programs and to people. */
 extern const char ctl_version[];

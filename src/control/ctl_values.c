@@ -71,6 +71,9 @@ int write_thread_arena(const size_t *mib, const void *new_value)
     (void)mib;
     unsigned index;
     memcpy(&index, new_value, sizeof index);
+    if (options.percpu_arena != PERCPU_DISABLED && index < arena_limit()) {
+        return EPERM;
+    }
     struct arena *arena = arena_get(index);
     struct cache *cache = thread_cache();
     if (arena == NULL || cache == NULL) {
@@ -120,34 +123,22 @@ int act_cache_flush(const size_t *mib, const void *new_value)
     return 0;
 }
 
-/* The text of a choice lives as long as the process: one buffer an option. */
-static const char *choice_text(const struct option_row *row, unsigned index)
-{
-    enum { CHOICES_MAX = 8, TEXT_BYTES = 24 };
-    static char texts[CHOICES_MAX][TEXT_BYTES];
-    unsigned slot = 0;
-    for (unsigned i = 0; option_row(i) != row; i++) {
-        slot += option_row(i)->kind == OPTION_CHOICE;
-    }
-    if (slot >= CHOICES_MAX) {
-        return "";
-    }
-    return option_choice_name(row, index, texts[slot], TEXT_BYTES);
-}
-
 int read_option(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)argument;
-    const struct option_row *row = option_row((unsigned)mib[1]);
-    if (row == NULL) {
+    const struct option_row *row =
+        mib[1] >= CTL_OPTIONS ? option_row((unsigned)(mib[1] - CTL_OPTIONS)) : NULL;
+    if (row == NULL || (row->flags & OPTION_UNMIRRORED) != 0) {
         return ENOENT;
     }
     const char *field = (const char *)&options + row->offset;
-    switch (row->kind) {
+    value->type = CTL_TEXT;
+    switch ((enum option_kind)row->kind) {
     case OPTION_BOOLEAN:
         value->type = CTL_BOOLEAN;
         return number(value, *(const bool *)field);
     case OPTION_INTEGER:
+    case OPTION_FRACTION:
         value->type = row->size_bytes == sizeof(uint32_t) ? CTL_U32 : CTL_U64;
         if (row->offset == offsetof(struct options, narenas)) {
             return number(value, arena_limit());
@@ -155,15 +146,25 @@ int read_option(const size_t *mib, size_t argument, struct ctl_value *value)
         return number(value,
                       value->type == CTL_U32 ? *(const uint32_t *)field : field_at(field, 0));
     case OPTION_CHOICE:
-        value->type = CTL_TEXT;
-        value->text = choice_text(row, *(const unsigned *)field);
+        value->text = option_choice(row, *(const unsigned *)field);
         return 0;
-    case OPTION_TEXT:
-        value->type = CTL_TEXT;
+    case OPTION_LETTERS:
         value->text = field;
         return 0;
+    case OPTION_TEXT:
+        value->text = option_text(row);
+        return 0;
+    case OPTION_CLASSES:
+        break;
     }
     return ENOENT;
+}
+
+int read_option_source(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    value->text = option_source[argument];
+    return value->text != NULL ? 0 : ENOENT;
 }
 
 /* arenas.narenas: the automatic ones, made or not yet, and all others. */

@@ -36,6 +36,7 @@ int read_thread_arena(const size_t *mib, size_t argument, struct ctl_value *valu
 int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_cache_enabled(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_option(const size_t *mib, size_t argument, struct ctl_value *value);
+int read_option_source(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value);

@@ -14,19 +14,19 @@
 static void print_option(struct printer *printer, unsigned index)
 {
     const struct option_row *row = option_row(index);
-    const size_t mib[] = {0, index};
+    const size_t mib[] = {0, CTL_OPTIONS + index};
     struct ctl_value value = {.type = CTL_OPTION};
     if (read_option(mib, 0, &value) != 0) {
         return;
     }
     if (value.type == CTL_TEXT) {
-        print(printer, "  opt.%s: \"%s\"\n", row->name, value.text);
+        print(printer, "  opt.%s: \"%s\"\n", option_name(row), value.text);
     } else if (value.type == CTL_BOOLEAN) {
-        print(printer, "  opt.%s: %s\n", row->name, value.number != 0 ? "true" : "false");
+        print(printer, "  opt.%s: %s\n", option_name(row), value.number != 0 ? "true" : "false");
     } else if (row->is_signed) {
-        print(printer, "  opt.%s: %ld\n", row->name, (long)value.number);
+        print(printer, "  opt.%s: %ld\n", option_name(row), (long)value.number);
     } else {
-        print(printer, "  opt.%s: %zu\n", row->name, (size_t)value.number);
+        print(printer, "  opt.%s: %zu\n", option_name(row), (size_t)value.number);
     }
 }
 

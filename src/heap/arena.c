@@ -15,8 +15,8 @@
 #include <string.h>
 
 enum {
-    ARENAS_PER_CPU = 4, /* jemalloc's narenas_ratio */
-    FLUSH_BATCH = 128,  /* blocks whose slabs are looked up, and prefetched, before the lock */
+    RATIO_BITS = 16,   /* narenas_ratio is in 1/65536 */
+    FLUSH_BATCH = 128, /* blocks whose slabs are looked up, and prefetched, before the lock */
 };
 
 static struct {
@@ -72,13 +72,30 @@ unsigned arena_count(void)
     return atomic_load_explicit(&arenas.count, memory_order_acquire);
 }
 
+/* The ratio times the CPUs, rounded to the nearest; one CPU needs one arena whatever the ratio. */
+static unsigned automatic_limit(unsigned cpus)
+{
+    uint64_t goal = (uint64_t)cpus * options.narenas_ratio;
+    uint64_t rounded = (goal + (1u << (RATIO_BITS - 1))) >> RATIO_BITS;
+    rounded = rounded < ARENA_AUTO_MAX ? rounded : ARENA_AUTO_MAX;
+    return cpus == 1 || rounded == 0 ? 1 : (unsigned)rounded;
+}
+
+/* One for each CPU's number, or for two: the halves of a core are numbered so, as far as jemalloc's
+ * phycpu knows. */
+static unsigned limit_of_cpus(void)
+{
+    unsigned cpus = os_cpu_end();
+    return options.percpu_arena == PERCPU_CORE ? (cpus + 1) / 2 : cpus;
+}
+
 /* Lock held. The CPUs are counted when the number is first wanted: most programs never ask. */
 static unsigned limit_locked(void)
 {
     if (arenas.limit == 0) {
-        unsigned cpus = os_cpu_count();
-        unsigned automatic = cpus == 1 ? 1 : cpus * ARENAS_PER_CPU;
-        arenas.limit = options.narenas != 0 ? options.narenas : automatic;
+        arenas.limit = options.percpu_arena != PERCPU_DISABLED ? limit_of_cpus()
+                       : options.narenas != 0                  ? options.narenas
+                                                               : automatic_limit(os_cpu_count());
         arenas.limit = arenas.limit < ARENA_AUTO_MAX ? arenas.limit : ARENA_AUTO_MAX;
     }
     return arenas.limit;
@@ -119,8 +136,29 @@ struct arena *arena_least_used(const struct arena *except)
     return best;
 }
 
+/* The arena of the CPU that the thread runs on. Those of lower numbers are made first. */
+static struct arena *arena_of_cpu(void)
+{
+    unsigned index = os_cpu_now() % arena_limit();
+    while (arena_count() <= index) {
+        if (arena_create() == NULL) {
+            return arena_get(0);
+        }
+    }
+    return arena_get(index);
+}
+
+struct arena *arena_for_thread(void)
+{
+    return options.percpu_arena != PERCPU_DISABLED ? arena_of_cpu() : arena_least_used(NULL);
+}
+
 struct arena *arena_choose(const struct arena *contended)
 {
+    if (options.percpu_arena != PERCPU_DISABLED) {
+        struct arena *here = arena_of_cpu();
+        return here != contended ? here : NULL;
+    }
     struct arena *best = arena_least_used(contended);
     bool idle = best != NULL && threads_of(best) == 0;
     struct arena *fresh = idle ? NULL : arena_create();
@@ -161,7 +199,8 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
     ASSERT(wanted > 0);
     struct bin *bin = &arena->bin[class_index];
     unsigned filled = 0;
-    *contended = take_lock(&bin->lock);
+    /* Threads come and look for their CPU's arena as those do that wait. */
+    *contended = take_lock(&bin->lock) || options.percpu_arena != PERCPU_DISABLED;
     while (filled < wanted) {
         struct run *slab = bin->first;
         if (slab != NULL) {

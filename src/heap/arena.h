@@ -91,9 +91,12 @@ unsigned arena_count(void);
 unsigned arena_limit(void);
 /* A further automatic arena, or NULL at the limit or when memory is refused. */
 struct arena *arena_create(void);
+/* The arena for a new thread: the least used, or that of its CPU. */
+struct arena *arena_for_thread(void);
 /* The arena that the fewest threads use; NULL when there is none but `except`. */
 struct arena *arena_least_used(const struct arena *except);
-/* The arena for a thread that found another one contended: the least used, or a new one. */
+/* The arena for a thread that found another one contended: the least used, or a new one; or that of
+ * its CPU, NULL when it has that. */
 struct arena *arena_choose(const struct arena *contended);
 
 /* The arena of a block that slabs or runs serve. */

@@ -115,12 +115,18 @@ size_t class_size(uint8_t class_index)
     return ((size_t)1 << lg) + (steps << (lg - STEPS_LG));
 }
 
+bool usable_by_class;
+
 size_t usable_size(size_t size_bytes)
 {
     if (size_bytes <= LARGE_SIZE_MIN) {
         return bin_size[size_code[(size_bytes + 7) / 8] / CODE_SCALE];
     }
-    return size_bytes > CLASS_SIZE_MAX ? 0 : bits_round_up(size_bytes, PAGE_BYTES);
+    if (size_bytes > CLASS_SIZE_MAX) {
+        return 0;
+    }
+    return usable_by_class ? class_size(class_of(size_bytes))
+                           : bits_round_up(size_bytes, PAGE_BYTES);
 }
 
 size_t usable_size_aligned(size_t size_bytes, size_t alignment)

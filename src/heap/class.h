@@ -17,7 +17,7 @@
  * size_code[] is 4 i (map.h says why).
  *
  * Invariants: class_size() is strictly increasing; class_of(class_size(c)) == c for every class c;
- * every size from 16 up is a multiple of 16. All functions are pure, constant time, and safe in any
+ * every size from 16 up is a multiple of 16. All functions are constant time, and safe in any
  * thread at any moment.
  */
 #ifndef HEAP_CLASS_H
@@ -51,9 +51,11 @@ uint8_t class_of(size_t size_bytes);
 /* The size in bytes of blocks of a class. class_index < CLASS_COUNT. */
 size_t class_size(uint8_t class_index);
 
-/* What a block for a request may hold: the class size up to 16 KiB, then whole pages of 4 KiB. 0
- * when the request is larger than CLASS_SIZE_MAX. */
+/* What a block for a request may hold: the class size up to 16 KiB, then whole pages of 4 KiB, or
+ * the class size there too. 0 when the request is larger than CLASS_SIZE_MAX. */
 size_t usable_size(size_t size_bytes);
+/* Whether usable sizes above 16 KiB are those of classes. Written before the first block. */
+extern bool usable_by_class;
 
 /* The same for a request with an alignment, a power of two. 0 when there is no such block. */
 size_t usable_size_aligned(size_t size_bytes, size_t alignment);

@@ -6,15 +6,20 @@
 #include "heap/large.h"
 
 #include "base/bits.h"
+#include "config/options.h"
 #include "os/os.h"
 
 #include <string.h>
 
-enum {
-    /* From this size on, dropping stale pages costs less than clearing them: jemalloc's
-     * calloc_madvise_threshold. */
-    PURGE_TO_ZERO_BYTES = 8 << 20,
-};
+size_t large_direct_max = (size_t)RUN_PAGES_MAX * PAGE_BYTES;
+
+void large_start(void)
+{
+    if (!options.disable_large_size_classes) {
+        usable_by_class = true;
+        large_direct_max = 0;
+    }
+}
 
 static bool fits_a_run(size_t size_bytes, size_t alignment)
 {
@@ -44,12 +49,12 @@ static uint8_t large_index_of(size_t size_bytes)
     return large_index[size_bytes / PAGE_BYTES];
 }
 
-static_assert((size_t)RUN_PAGES_MAX * PAGE_BYTES < PURGE_TO_ZERO_BYTES, "only mappings are purged");
-
-/* A mapping ends with an OS page: what follows the block on its last one is nobody's. */
+/* From some size on, dropping stale pages costs less than clearing them. Only mappings: one ends
+ * with an OS page, and what follows the block on its last one is nobody's. */
 static void clear(void *address, size_t size_bytes)
 {
-    if (size_bytes >= PURGE_TO_ZERO_BYTES &&
+    if (size_bytes > (size_t)RUN_PAGES_MAX * PAGE_BYTES &&
+        size_bytes >= options.calloc_madvise_threshold &&
         os_purge(address, bits_round_up(size_bytes, os_page_bytes))) {
         return;
     }

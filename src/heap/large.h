@@ -19,6 +19,11 @@ MUST_USE void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignm
 /* Frees a block with the class code `code`, which is that of a run or of a mapping. */
 void large_free(void *block, unsigned code);
 
+/* Requests whose whole pages have up to this many bytes may take the short way: 1 MiB; or none, 0,
+ * when usable sizes are those of classes. Immutable after large_start(), which asks the options. */
+HIDDEN extern size_t large_direct_max;
+void large_start(void);
+
 /* The short way for blocks above 32 KiB that a run serves: a block of size_bytes, at most 1 MiB,
  * and back; the latter adds the usable size that the block had. */
 MUST_USE void *large_alloc_run(struct arena *arena, size_t size_bytes);

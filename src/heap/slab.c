@@ -7,12 +7,16 @@
 
 #include "base/bits.h"
 #include "base/print.h"
+#include "config/options.h"
 #include "os/os.h"
 
 #include <string.h>
 
-/* Pages of a slab, and ceil(2^32 / size), which divides offsets within it exactly. Sizes are a
- * balance: a small slab empties sooner and pins less, a large one is taken less often. */
+enum { SLAB_PAGES_MAX = 64 };
+
+/* Pages of a slab, and ceil(2^32 / size), which divides offsets within it exactly, up to 64 pages.
+ * Sizes are a balance: a small slab empties sooner and pins less, a large one is taken less often.
+ * Written by slab_start() alone. */
 struct slab_shape {
     uint32_t reciprocal;
     uint8_t page_count;
@@ -22,7 +26,7 @@ struct slab_shape {
     {                                                                \
         (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size)), pages \
     }
-static const struct slab_shape shapes[SMALL_CLASSES] = {
+static struct slab_shape shapes[SMALL_CLASSES] = {
     SHAPE(8, 1),      SHAPE(16, 2),    SHAPE(32, 4),    SHAPE(48, 4),     SHAPE(64, 4),
     SHAPE(80, 4),     SHAPE(96, 4),    SHAPE(112, 4),   SHAPE(128, 4),    SHAPE(160, 4),
     SHAPE(192, 4),    SHAPE(224, 4),   SHAPE(256, 4),   SHAPE(320, 4),    SHAPE(384, 4),
@@ -32,6 +36,30 @@ static const struct slab_shape shapes[SMALL_CLASSES] = {
     SHAPE(6144, 32),  SHAPE(7168, 32), SHAPE(8192, 64), SHAPE(10240, 32), SHAPE(12288, 32),
     SHAPE(14336, 32),
 };
+
+static_assert(sizeof options.slab_sizes == SMALL_CLASSES, "the option has a number for each class");
+
+/* Pages that a slab of the class must have for one region, wherever the first multiple of its size
+ * is, and those that its bitmap can tell. */
+static unsigned within_bounds(size_t size, unsigned page_count)
+{
+    bool shifted = PAGE_BYTES % size != 0;
+    size_t least = (size + (shifted ? size - 1 : 0) + PAGE_BYTES - 1) / PAGE_BYTES;
+    size_t most = size * RUN_REGIONS_MAX / PAGE_BYTES;
+    most = most < SLAB_PAGES_MAX ? most : SLAB_PAGES_MAX;
+    size_t within = page_count < most ? page_count : most;
+    return (unsigned)(within > least ? within : least);
+}
+
+void slab_start(void)
+{
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        if (options.slab_sizes[i] != 0) {
+            unsigned asked = options.slab_sizes[i] - 1u;
+            shapes[i].page_count = (uint8_t)within_bounds(class_size(i), asked);
+        }
+    }
+}
 
 unsigned slab_page_count(uint8_t class_index)
 {

@@ -25,7 +25,10 @@
 #include "heap/class.h"
 #include "pages/page_heap.h"
 
-/* Pages of a slab of a class; class_index < SMALL_CLASSES. */
+/* Takes the option slab_sizes. Before the first slab. */
+void slab_start(void);
+
+/* Pages of a slab of a class; class_index < SMALL_CLASSES. Constant after slab_start(). */
 unsigned slab_page_count(uint8_t class_index);
 /* Regions that a slab of the class has at least. */
 unsigned slab_region_count(uint8_t class_index);

@@ -9,8 +9,17 @@
 #include "base/print.h"
 #include "os/os.h"
 
-/* Loads while spinning; jemalloc's mutex_max_spin has the same order of magnitude. */
-enum { SPIN_COUNT = 200 };
+/* A waiter looks at the lock once for so many turns of mutex_max_spin: at its default of 600, which
+ * is 200 pauses, a wait is over or about as long as a sleep and a wake-up. */
+enum { TURNS_A_LOOK = 3, LOOKS_DEFAULT = 200 };
+
+/* Looks before a waiter sleeps; immutable after the start. */
+static uint64_t spin_looks = LOOKS_DEFAULT;
+
+void lock_set_spin(int64_t max_spin)
+{
+    spin_looks = max_spin < 0 ? UINT64_MAX : ((uint64_t)max_spin + TURNS_A_LOOK - 1) / TURNS_A_LOOK;
+}
 
 /* 0, or the thread that is inside fork. Written by that thread; relaxed: the value matters only to
  * the thread that it names, which wrote it. */
@@ -67,7 +76,7 @@ static bool held_by_own_fork(uint32_t word)
 
 static bool spin(struct lock *lock)
 {
-    for (unsigned i = 0; i < SPIN_COUNT; i++) {
+    for (uint64_t i = 0; i < spin_looks; i++) {
         relax();
         uint32_t expected = LOCK_FREE;
         if (atomic_load_explicit(&lock->word, memory_order_relaxed) == LOCK_FREE &&

@@ -60,6 +60,9 @@ static inline bool process_has_one_thread(void)
 }
 #endif
 
+/* How long a waiter spins before it sleeps, as jemalloc's mutex_max_spin: 0 not at all, -1 until
+ * the lock is free. Before the first wait. */
+void lock_set_spin(int64_t max_spin);
 void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_acquire_slow(struct lock *lock);
 void lock_release_slow(struct lock *lock);

@@ -50,8 +50,14 @@ uint64_t os_time_coarse_ns(void);
 /* The same, precise. */
 uint64_t os_time_ns(void);
 
-/* Number of CPUs that this process may run on, >= 1. */
+/* Number of CPUs that this process may use, >= 1: the least of those that it may run on and the
+ * quota of its control groups, rounded up. Reads files. */
 unsigned os_cpu_count(void);
+
+/* The number of the CPU that the calling thread runs on, and one more than the highest number of a
+ * CPU that this process may run on. */
+unsigned os_cpu_now(void);
+unsigned os_cpu_end(void);
 
 /* The value of an environment variable, or NULL; NULL in set-user-id programs. */
 const char *os_environment(const char *name);

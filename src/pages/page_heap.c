@@ -189,11 +189,14 @@ static bool large_keep(struct page_heap *heap, struct run *run)
     return true;
 }
 
-/* The list of slabs of a size that are kept whole; NULL for small slabs, which are not. */
+/* The list of slabs of a size that are kept whole; NULL for small slabs, and for those of a size
+ * that only an option asks for, which are not. */
 static struct run **slab_list(struct page_heap *heap, unsigned page_count)
 {
     unsigned lg = bits_highest(page_count);
-    return lg < RECENT_SLAB_PAGES_MIN_LG ? NULL : &heap->recent_slab[lg - RECENT_SLAB_PAGES_MIN_LG];
+    return lg < RECENT_SLAB_PAGES_MIN_LG || !bits_is_power_of_two(page_count)
+               ? NULL
+               : &heap->recent_slab[lg - RECENT_SLAB_PAGES_MIN_LG];
 }
 
 /* A slab's run of the size that was freed not long ago; or NULL. Lock held. */
@@ -291,7 +294,6 @@ struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *
 
 struct run *run_alloc_slab(struct page_heap *heap, unsigned page_count)
 {
-    ASSERT(bits_is_power_of_two(page_count));
     ASSERT(bits_highest(page_count) < RECENT_SLAB_PAGES_MIN_LG + RECENT_SLAB_LISTS);
     lock_acquire(&heap->lock);
     struct run *run = slab_take_recent(heap, page_count);

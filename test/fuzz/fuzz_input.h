@@ -66,7 +66,7 @@ static inline uint64_t input_number(struct fuzz_input *input)
 
 /* Text that grows, always terminated; what does not fit is left out. */
 struct fuzz_text {
-    char bytes[2048];
+    char bytes[8192];
     size_t length;
 };
 

@@ -71,6 +71,10 @@ static void every_name_has_a_mib_of_its_depth_and_can_be_read(void **state)
         assert_int_equal(length, elements_of(name));
         bool has_reader = strcmp(rows[i].reader, "NULL") != 0;
         int result = ctl_by_mib(mib, length, (struct ctl_buffers){&value, &value_bytes, NULL, 0});
+        bool is_source = strcmp(rows[i].reader, "read_option_source") == 0;
+        if (is_source && result == ENOENT) {
+            continue; /* not set in this process */
+        }
         int expected = !has_reader ? EPERM : value_bytes == sizeof value ? 0 : EINVAL;
         EXPECT(result == expected, "%s: %d, not %d", name, result, expected);
     }

@@ -2,9 +2,13 @@
  *
  * Nothing here allocates or calls stdio, but making a thread. After start-up only mmap, munmap,
  * mremap, madvise, futex and clock_gettime are used, so that the library works inside seccomp
- * sandboxes; with the option idle_purge also, once, rt_sigprocmask, prctl and what makes a thread.
+ * sandboxes; when the CPUs are counted for a second arena also, once, sched_getaffinity, and
+ * openat, read and close of the files of control groups (narenas:1 spares them); with the option
+ * idle_purge also, once, rt_sigprocmask, prctl and what makes a thread.
  */
 #include "os/os.h"
+
+#include "os/linux/cpu_quota.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,16 +162,22 @@ uint64_t os_time_ns(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
-unsigned os_cpu_count(void)
+/* The CPUs of the process's first thread: the others may be bound to a CPU each. libc's wrappers,
+ * and that of readlink, would cost the start of every program a symbol each. False when there are
+ * more than the set holds. */
+static bool read_affinity(cpu_set_t *set)
 {
-    cpu_set_t set = {0};
     int saved_errno = errno;
-    /* Of the process's first thread: the others may be bound to a CPU each. libc's wrappers, and
-     * that of readlink, would cost the start of every program a symbol each. */
-    long bytes = syscall(SYS_sched_getaffinity, syscall(SYS_getpid), sizeof set, &set);
+    memset(set, 0, sizeof *set);
+    long bytes = syscall(SYS_sched_getaffinity, syscall(SYS_getpid), sizeof *set, set);
     errno = saved_errno;
-    if (bytes < 0) {
-        /* More CPUs than the set holds: the kernel has at least that many. */
+    return bytes >= 0;
+}
+
+static unsigned affinity_count(void)
+{
+    cpu_set_t set;
+    if (!read_affinity(&set)) {
         return CPU_SETSIZE;
     }
     unsigned count = 0;
@@ -175,6 +185,35 @@ unsigned os_cpu_count(void)
         count += CPU_ISSET(cpu, &set) != 0;
     }
     return count < 1 ? 1 : count;
+}
+
+unsigned os_cpu_end(void)
+{
+    cpu_set_t set;
+    unsigned end = CPU_SETSIZE;
+    if (read_affinity(&set)) {
+        while (end > 1 && !CPU_ISSET(end - 1, &set)) {
+            end--;
+        }
+    }
+    return end;
+}
+
+unsigned os_cpu_now(void)
+{
+    unsigned cpu = 0;
+    int saved_errno = errno;
+    long result = syscall(SYS_getcpu, &cpu, NULL, NULL);
+    errno = saved_errno;
+    return result == 0 ? cpu : 0;
+}
+
+/* The kernel leaves in the affinity only CPUs of the control group's set. */
+unsigned os_cpu_count(void)
+{
+    unsigned count = affinity_count();
+    unsigned quota = cpu_quota("");
+    return count < quota ? count : quota;
 }
 
 /* A scan of its own: getenv() lies on pages of libc that a small program would touch for nothing
