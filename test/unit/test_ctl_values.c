@@ -298,7 +298,7 @@ static void each_counter_of_muzzy_pages_is_readable(void **state)
 {
     (void)state;
     struct arena *arena = fresh_arena();
-    page_heap_set_muzzy_decay(&arena->pages, DECAY_NEVER);
+    page_heap_set_decay(&arena->pages, STAGE_MUZZY, DECAY_NEVER);
     void *block = large_alloc(arena, 2 * 65536, 1, false);
     memset(block, 1, 2 * 65536);
     assert_true(large_resize(block, CODE_RUN, 65536, false));
