@@ -15,10 +15,12 @@ _Atomic size_t statistics_zero_reallocs;
 
 static struct {
     struct lock lock;
-    struct statistics whole;        /* under the lock, like all that follows */
-    struct arena_statistics merged; /* of all arenas */
-    struct arena_statistics spare;  /* for an arena whose part found no memory */
+    struct statistics whole; /* under the lock, like the two below */
 } control = {.lock = {.rank = LOCK_CONTROL}};
+
+/* Apart from what is not zero at start, which is read from the file, page by page. */
+static struct arena_statistics merged; /* of all arenas */
+static struct arena_statistics spare;  /* for an arena whose part found no memory */
 
 /* The class of an unused stretch: the smallest that holds it. */
 static unsigned stretch_class(size_t bytes)
@@ -261,7 +263,7 @@ static uint64_t live_bytes(const struct arena_totals *totals)
 
 static void sum_up(void)
 {
-    const struct arena_totals *totals = &control.merged.totals;
+    const struct arena_totals *totals = &merged.totals;
     control.whole = (struct statistics){
         .allocated = live_bytes(totals),
         .active = totals->active_pages * PAGE_BYTES,
@@ -288,19 +290,19 @@ bool statistics_refresh(void)
     bool complete = true;
     uint64_t now_ns = os_time_coarse_ns();
     lock_acquire(&control.lock);
-    memset(&control.merged, 0, sizeof control.merged);
+    memset(&merged, 0, sizeof merged);
     for (unsigned i = 0; i < arena_count(); i++) {
         struct arena *arena = arena_get(i);
         struct arena_statistics *part = part_of(arena);
-        take_part(part != NULL ? part : &control.spare, arena, now_ns);
-        merge_part(&control.merged, part != NULL ? part : &control.spare);
+        take_part(part != NULL ? part : &spare, arena, now_ns);
+        merge_part(&merged, part != NULL ? part : &spare);
         if (part != NULL) {
             atomic_store_explicit(&arena->statistics, part, memory_order_release);
         }
         complete &= part != NULL;
     }
     for (unsigned i = 0; i < STAGES; i++) {
-        control.merged.decay_ms[i] = arena_default_decay_ms(i);
+        merged.decay_ms[i] = arena_default_decay_ms(i);
     }
     sum_up();
     lock_release(&control.lock);
@@ -317,7 +319,7 @@ struct statistics statistics_now(void)
 
 const struct arena_statistics *statistics_part(const struct arena *arena)
 {
-    return arena == NULL ? &control.merged
+    return arena == NULL ? &merged
                          : atomic_load_explicit(&arena->statistics, memory_order_acquire);
 }
 

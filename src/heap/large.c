@@ -116,9 +116,24 @@ static void count_huge_free(struct arena *arena, size_t size_bytes)
     atomic_fetch_sub_explicit(&counters->live_bytes, size_bytes, memory_order_relaxed);
 }
 
-/* A mapped block has another size now: the one of the old is gone, one of the new has come. */
+/* Growing step by step mostly stays in a class. Sizes are two pages at least. */
+static bool is_same_class(size_t a, size_t b)
+{
+    unsigned shift = bits_highest(a - 1) - 2;
+    return (a - 1) >> shift == (b - 1) >> shift;
+}
+
+/* A mapped block has another size now: when its class is another one too, one of the old is gone
+ * and one of the new has come. */
 static void count_huge_resize(const struct huge *huge, size_t old_bytes)
 {
+    if (is_same_class(huge->size_bytes, old_bytes)) {
+        struct arena *arena = huge->arena;
+        struct huge_counters *counters = atomic_load_explicit(&arena->huge, memory_order_acquire);
+        atomic_fetch_add_explicit(&counters->live_bytes, huge->size_bytes - old_bytes,
+                                  memory_order_relaxed);
+        return;
+    }
     count_huge_free(huge->arena, old_bytes);
     count_huge_alloc(arena_huge_counters(huge->arena), huge->size_bytes);
 }

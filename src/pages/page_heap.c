@@ -447,17 +447,22 @@ void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
     lock_release(&heap->lock);
 }
 
-/* What an unused page is; up to which page the same holds. */
+static unsigned smaller(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* What an unused page is; *end: up to which page the same holds. */
 static unsigned stretch_kind(const struct chunk *chunk, unsigned page, unsigned *end)
 {
-    *end = bits_next_one(chunk->used, page, *end);
     const uint64_t *stages[STAGES] = {chunk->dirty, chunk->muzzy};
     unsigned kind = STRETCH_CLEAN;
+    *end = bits_next_one(chunk->used, page, CHUNK_PAGES);
     for (unsigned i = 0; i < STAGES; i++) {
-        bool is_set = bits_next_one(stages[i], page, page + 1) == page;
+        bool is_set = bits_get(stages[i], page);
         kind = is_set ? i : kind;
-        *end = is_set ? bits_next_zero(stages[i], page, *end)
-                      : bits_next_one(stages[i], page, *end);
+        *end = smaller(*end, is_set ? bits_next_zero(stages[i], page, CHUNK_PAGES)
+                                    : bits_next_one(stages[i], page, CHUNK_PAGES));
     }
     return kind;
 }
