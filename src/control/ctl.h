@@ -39,6 +39,9 @@ struct ctl_buffers {
 };
 int ctl_by_mib(const size_t *mib, size_t mib_length, struct ctl_buffers buffers);
 
+/* How experimental.batch_alloc gets blocks: mallocx() of the floor above, which sets it. */
+extern void *(*ctl_block_source)(size_t size_bytes, int flags);
+
 /* For whoever prints: the rows of the table from the outside. The path of a row, NULL behind the
  * last; the value of a row, which has a reader, for these indices. */
 struct ctl_value;

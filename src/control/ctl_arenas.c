@@ -262,6 +262,39 @@ int call_batch_query(const size_t *mib, const struct ctl_buffers *buffers)
     return 0;
 }
 
+void *(*ctl_block_source)(size_t size_bytes, int flags);
+
+/* Many blocks of one size: written is {void **blocks; size_t count; size_t size; int flags}, read how
+ * many there are before memory is refused. */
+int call_batch_alloc(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    struct {
+        void **blocks;
+        size_t count;
+        size_t size_bytes;
+        int flags;
+    } wish;
+    size_t done = 0;
+    if (buffers->old == NULL || buffers->old_length == NULL) {
+        return EINVAL;
+    }
+    if (*buffers->old_length != sizeof done || buffers->new == NULL ||
+        buffers->new_length != sizeof wish) {
+        *buffers->old_length = 0;
+        return EINVAL;
+    }
+    memcpy(&wish, buffers->new, sizeof wish);
+    for (; done < wish.count; done++) {
+        wish.blocks[done] = ctl_block_source(wish.size_bytes, wish.flags);
+        if (wish.blocks[done] == NULL) {
+            break;
+        }
+    }
+    memcpy(buffers->old, &done, sizeof done);
+    return 0;
+}
+
 /* A thread that will not run for long. In a program with many arenas its own is purged too. */
 int act_thread_idle(const size_t *mib, const void *new_value)
 {

@@ -194,6 +194,7 @@ SLAB_NAMES("stats.arenas.<i>.hpa_shard.nonfull_slabs.<i>")
 NAME("approximate_stats.active", SIZE, read_active_now, NULL, 0)
 NAME("experimental.utilization.query", CALL, call_query, NULL, 0)
 NAME("experimental.utilization.batch_query", CALL, call_batch_query, NULL, 0)
+NAME("experimental.batch_alloc", CALL, call_batch_alloc, NULL, 0)
 #undef SUM
 #undef PART
 #undef BIN

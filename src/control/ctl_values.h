@@ -59,7 +59,8 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(write_dirty_decay) X(write_muzzy_decay) X(write_default_dirty_decay) \
     X(write_default_muzzy_decay) X(act_reset_locks)
 #define CTL_CALLS(X) \
-    X(call_arena_name) X(call_arena_lookup) X(call_query) X(call_batch_query)
+    X(call_arena_name) X(call_arena_lookup) X(call_query) X(call_batch_query) \
+    X(call_batch_alloc)
 /* clang-format on */
 
 #define X(name) int name(const size_t *mib, size_t argument, struct ctl_value *value);
