@@ -2,9 +2,9 @@
  * ctl_values.c. See ctl.h.
  *
  * Neither the table nor the paths hold pointers: those would be relocated at the start of every
- * program, and few programs ask. What look-up needs beyond them is found out at the first call: where
- * each path begins, and for each of its elements the first row that has the same ones so far. With
- * that a MIB is checked by comparing numbers.
+ * program, and few programs ask. What look-up needs beyond them is found out at the first call:
+ * where each path begins, and for each of its elements the first row that has the same ones so far.
+ * With that a MIB is checked by comparing numbers.
  */
 #include "control/ctl.h"
 
@@ -46,8 +46,8 @@ static const char paths[] =
 
 enum {
     ROW_COUNT = sizeof rows / sizeof rows[0],
-    NODE_NONE = 0xffff,        /* behind the last element */
-    NODE_INDEX = 0xff00,       /* plus an enum ctl_index: any number of that kind */
+    NODE_NONE = 0xffff,  /* behind the last element */
+    NODE_INDEX = 0xff00, /* plus an enum ctl_index: any number of that kind */
 };
 
 static_assert(sizeof paths <= UINT16_MAX && ROW_COUNT < NODE_INDEX, "16 bits tell a place");
@@ -136,9 +136,9 @@ static enum ctl_index kind_of_index(const char *before, const char *element)
         char text[14];
         uint8_t kind;
     } kinds[] = {
-        {"arena", INDEX_ARENA},       {"arenas", INDEX_STATS_ARENA}, {"bin", INDEX_BIN},
-        {"bins", INDEX_BIN},          {"lextent", INDEX_LARGE},      {"lextents", INDEX_LARGE},
-        {"extents", INDEX_STRETCH},   {"nonfull_slabs", INDEX_PAGE_SLAB},
+        {"arena", INDEX_ARENA},     {"arenas", INDEX_STATS_ARENA},      {"bin", INDEX_BIN},
+        {"bins", INDEX_BIN},        {"lextent", INDEX_LARGE},           {"lextents", INDEX_LARGE},
+        {"extents", INDEX_STRETCH}, {"nonfull_slabs", INDEX_PAGE_SLAB},
     };
     if (element_is(element, "<o>", 3)) {
         return INDEX_OPTION;
@@ -192,8 +192,8 @@ bool ctl_start(void)
     return complete;
 }
 
-/* The first row at or after `from` that has the elements of `from` before `depth` and the given text
- * there; *number becomes its MIB number. ROW_COUNT when there is none. */
+/* The first row at or after `from` that has its elements before `depth` and the given text there;
+ * *number becomes its MIB number. ROW_COUNT when there is none. */
 static unsigned find_row(unsigned from, unsigned depth, const char *text, size_t length,
                          size_t *number)
 {
@@ -248,13 +248,12 @@ int ctl_name_to_mib(const char *name, size_t *mib, size_t *mib_length)
     return 0;
 }
 
-/* The row of a whole MIB, or ROW_COUNT. Its last number is the row's; but an option's, which follows
- * the row of all options. */
+/* The row of a whole MIB, or ROW_COUNT. Its last number is the row's; but an option's, which
+ * follows the row of all options. */
 static unsigned row_of_mib(const size_t *mib, size_t length)
 {
     size_t row = mib[length - 1];
-    if (length == 2 && mib[0] < ROW_COUNT &&
-        look_up.node[mib[0]][1] == NODE_INDEX + INDEX_OPTION) {
+    if (length == 2 && mib[0] < ROW_COUNT && look_up.node[mib[0]][1] == NODE_INDEX + INDEX_OPTION) {
         row = mib[0];
     }
     if (row >= ROW_COUNT || (length < CTL_DEPTH_MAX && look_up.node[row][length] != NODE_NONE)) {
@@ -262,9 +261,10 @@ static unsigned row_of_mib(const size_t *mib, size_t length)
     }
     for (size_t i = 0; i < length; i++) {
         unsigned node = look_up.node[row][i];
-        if (node >= NODE_INDEX ? node == NODE_NONE ||
-                                     !ctl_index_is_valid((enum ctl_index)(node - NODE_INDEX), mib[i])
-                               : node != mib[i]) {
+        if (node >= NODE_INDEX
+                ? node == NODE_NONE ||
+                      !ctl_index_is_valid((enum ctl_index)(node - NODE_INDEX), mib[i])
+                : node != mib[i]) {
             return ROW_COUNT;
         }
     }

@@ -1,4 +1,9 @@
-/* ctl_arenas.c: the control names that act on arenas and ask about blocks. See ctl_values.h. */
+/* ctl_arenas.c: the control names that act on arenas and ask about blocks. See ctl_values.h.
+ *
+ * A block may be any 64 bits: what is no block of ours has no class code in the address map, and
+ * nothing else is asked of it then.
+ */
+#include "base/text.h"
 #include "cache/thread.h"
 #include "config/options.h"
 #include "control/ctl_values.h"
@@ -20,22 +25,16 @@ int read_arena_dss(const size_t *mib, size_t argument, struct ctl_value *value)
     return 0;
 }
 
-static bool is_same(const char *a, const char *b)
-{
-    size_t length = strlen(b);
-    return strncmp(a, b, length + 1) == 0;
-}
-
 /* As jemalloc answers on systems without sbrk(). */
 int write_arena_dss(const size_t *mib, const void *new_value)
 {
     (void)mib;
     const char *text;
     memcpy(&text, new_value, sizeof text);
-    if (is_same(text, dss_disabled)) {
+    if (text_is_same(text, dss_disabled)) {
         return 0;
     }
-    return is_same(text, "primary") || is_same(text, "secondary") ? EFAULT : EINVAL;
+    return text_is_same(text, "primary") || text_is_same(text, "secondary") ? EFAULT : EINVAL;
 }
 
 static struct arena *arena_of_mib(const size_t *mib)
@@ -149,7 +148,7 @@ int call_arena_name(const size_t *mib, const struct ctl_buffers *buffers)
     return 0;
 }
 
-/* The class code of a pointer that a program asks about; 0 when no block starts or lies there. */
+/* The pointer that a program asks about. */
 static bool given_pointer(const struct ctl_buffers *buffers, const void **pointer)
 {
     if (buffers->new == NULL || buffers->new_length != sizeof *pointer) {
@@ -178,7 +177,7 @@ struct utilization {
     size_t slab_bytes;
 };
 
-/* Of a slab, and of its whole bin: regions that the bin's slabs in the queue have, and free ones. */
+/* The same of all slabs of a bin. */
 struct bin_utilization {
     size_t free_regions;
     size_t regions;
@@ -212,8 +211,7 @@ static struct utilization utilization_of(const void *pointer, struct bin_utiliza
     bin_sum->regions = bin->counters.current_slabs * slab->region_count;
     bin_sum->free_regions = bin_sum->regions > live ? bin_sum->regions - live : 0;
     const struct run *serving = bin->first;
-    bin_sum->serving =
-        serving == NULL ? NULL : chunk_page_address(serving->chunk, serving->page);
+    bin_sum->serving = serving == NULL ? NULL : chunk_page_address(serving->chunk, serving->page);
     lock_release(&bin->lock);
     return result;
 }
@@ -247,8 +245,8 @@ int call_batch_query(const size_t *mib, const struct ctl_buffers *buffers)
 {
     (void)mib;
     size_t count = buffers->new_length / sizeof(void *);
-    if (buffers->old == NULL || buffers->old_length == NULL || buffers->new == NULL ||
-        count == 0 || buffers->new_length != count * sizeof(void *) ||
+    if (buffers->old == NULL || buffers->old_length == NULL || buffers->new == NULL || count == 0 ||
+        buffers->new_length != count * sizeof(void *) ||
         *buffers->old_length != count * sizeof(struct utilization)) {
         return EINVAL;
     }
@@ -264,8 +262,8 @@ int call_batch_query(const size_t *mib, const struct ctl_buffers *buffers)
 
 void *(*ctl_block_source)(size_t size_bytes, int flags);
 
-/* Many blocks of one size: written is {void **blocks; size_t count; size_t size; int flags}, read how
- * many there are before memory is refused. */
+/* Many blocks of one size: written is {void **blocks; size_t count; size_t size; int flags}, read
+ * is how many there were before memory was refused. */
 int call_batch_alloc(const size_t *mib, const struct ctl_buffers *buffers)
 {
     (void)mib;

@@ -19,7 +19,7 @@
 #define STRETCH(field) PART(stretch[0].field)
 #define LOCK(field) offsetof(struct lock_counters, field)
 /* The seven counters of a lock; `at` is where its counters are for the reader. */
-#define LOCK_NAMES(path, read, at)                                                 \
+#define LOCK_NAMES(path, read, at)                                                   \
     NAME(path ".num_ops", U64, read, NULL, (at) + LOCK(acquire_count))               \
     NAME(path ".num_wait", U64, read, NULL, (at) + LOCK(sleep_count))                \
     NAME(path ".num_spin_acq", U64, read, NULL, (at) + LOCK(spin_count))             \
@@ -28,7 +28,7 @@
     NAME(path ".max_wait_time", U64, read, NULL, (at) + LOCK(sleep_max_ns))          \
     NAME(path ".max_num_thds", U32, read, NULL, (at) + LOCK(sleepers_max))
 /* The six pages counters of slabs of one sort. */
-#define SLAB_NAMES(path)                                    \
+#define SLAB_NAMES(path)                                       \
     NAME(path ".npageslabs_nonhuge", SIZE, read_zero, NULL, 0) \
     NAME(path ".npageslabs_huge", SIZE, read_zero, NULL, 0)    \
     NAME(path ".nactive_nonhuge", SIZE, read_zero, NULL, 0)    \
@@ -36,7 +36,7 @@
     NAME(path ".ndirty_nonhuge", SIZE, read_zero, NULL, 0)     \
     NAME(path ".ndirty_huge", SIZE, read_zero, NULL, 0)
 /* What is counted of blocks of many sizes. */
-#define SIZES_NAMES(path, field)                                         \
+#define SIZES_NAMES(path, field)                                             \
     NAME(path ".allocated", SIZE, read_part, NULL, PART(field.allocated))    \
     NAME(path ".nmalloc", U64, read_part, NULL, PART(field.alloc_count))     \
     NAME(path ".ndalloc", U64, read_part, NULL, PART(field.free_count))      \
@@ -124,10 +124,12 @@ NAME("stats.arenas.<i>.mapped", SIZE, read_part, NULL, PART(totals.mapped_bytes)
 NAME("stats.arenas.<i>.retained", SIZE, read_part, NULL, PART(totals.retained_bytes))
 NAME("stats.arenas.<i>.extent_avail", SIZE, read_part, NULL, PART(totals.spare_descriptors))
 NAME("stats.arenas.<i>.dirty_npurge", U64, read_part, NULL, PART(totals.stage[0].purge_count))
-NAME("stats.arenas.<i>.dirty_nmadvise", U64, read_part, NULL, PART(totals.stage[0].purge_call_count))
+NAME("stats.arenas.<i>.dirty_nmadvise", U64, read_part, NULL,
+     PART(totals.stage[0].purge_call_count))
 NAME("stats.arenas.<i>.dirty_purged", U64, read_part, NULL, PART(totals.stage[0].purged_pages))
 NAME("stats.arenas.<i>.muzzy_npurge", U64, read_part, NULL, PART(totals.stage[1].purge_count))
-NAME("stats.arenas.<i>.muzzy_nmadvise", U64, read_part, NULL, PART(totals.stage[1].purge_call_count))
+NAME("stats.arenas.<i>.muzzy_nmadvise", U64, read_part, NULL,
+     PART(totals.stage[1].purge_call_count))
 NAME("stats.arenas.<i>.muzzy_purged", U64, read_part, NULL, PART(totals.stage[1].purged_pages))
 NAME("stats.arenas.<i>.base", SIZE, read_part, NULL, PART(totals.base_bytes))
 NAME("stats.arenas.<i>.internal", SIZE, read_zero, NULL, 0)
@@ -163,10 +165,14 @@ NAME("stats.arenas.<i>.lextents.<i>.nrequests", U64, read_large, NULL, LARGE(req
 NAME("stats.arenas.<i>.lextents.<i>.curlextents", SIZE, read_large, NULL, LARGE(current_count))
 NAME("stats.arenas.<i>.extents.<i>.ndirty", SIZE, read_stretch, NULL, STRETCH(count[STAGE_DIRTY]))
 NAME("stats.arenas.<i>.extents.<i>.nmuzzy", SIZE, read_stretch, NULL, STRETCH(count[STAGE_MUZZY]))
-NAME("stats.arenas.<i>.extents.<i>.nretained", SIZE, read_stretch, NULL, STRETCH(count[STRETCH_CLEAN]))
-NAME("stats.arenas.<i>.extents.<i>.dirty_bytes", SIZE, read_stretch, NULL, STRETCH(bytes[STAGE_DIRTY]))
-NAME("stats.arenas.<i>.extents.<i>.muzzy_bytes", SIZE, read_stretch, NULL, STRETCH(bytes[STAGE_MUZZY]))
-NAME("stats.arenas.<i>.extents.<i>.retained_bytes", SIZE, read_stretch, NULL, STRETCH(bytes[STRETCH_CLEAN]))
+NAME("stats.arenas.<i>.extents.<i>.nretained", SIZE, read_stretch, NULL,
+     STRETCH(count[STRETCH_CLEAN]))
+NAME("stats.arenas.<i>.extents.<i>.dirty_bytes", SIZE, read_stretch, NULL,
+     STRETCH(bytes[STAGE_DIRTY]))
+NAME("stats.arenas.<i>.extents.<i>.muzzy_bytes", SIZE, read_stretch, NULL,
+     STRETCH(bytes[STAGE_MUZZY]))
+NAME("stats.arenas.<i>.extents.<i>.retained_bytes", SIZE, read_stretch, NULL,
+     STRETCH(bytes[STRETCH_CLEAN]))
 LOCK_NAMES("stats.arenas.<i>.mutexes.large", read_part, PART(lock[SHOWN_HUGE]))
 LOCK_NAMES("stats.arenas.<i>.mutexes.extent_avail", read_part, PART(lock[SHOWN_MAP]))
 LOCK_NAMES("stats.arenas.<i>.mutexes.extents_dirty", read_part, PART(lock[SHOWN_PAGES]))

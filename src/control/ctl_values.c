@@ -311,8 +311,7 @@ static int part_number(const size_t *mib, size_t offset, struct ctl_value *value
     size_t index = mib[PLACE_OF_STATS_ARENA];
     struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
     const struct arena_statistics *part = statistics_part(arena);
-    return part == NULL ? ENOENT
-                        : number(value, statistics_number((const char *)part + offset));
+    return part == NULL ? ENOENT : number(value, statistics_number((const char *)part + offset));
 }
 
 int read_part(const size_t *mib, size_t argument, struct ctl_value *value)

@@ -1,7 +1,8 @@
 /* report.c: statistics as text, in jemalloc's order and wording. See report.h.
  *
  * It prints through the allocation-free printer, so it works when memory is refused and at exit.
- * Columns have the widths that jemalloc gives them; "(#/sec)" is the rate over the life of the arena.
+ * Columns have the widths that jemalloc gives them; "(#/sec)" is the rate over the life of the
+ * arena.
  */
 #include "control/report.h"
 
@@ -80,8 +81,7 @@ static void print_twin(struct printer *printer, const char *option)
 {
     struct ctl_value value;
     for (unsigned i = 0; i < sizeof twins / sizeof twins[0]; i++) {
-        if (strncmp(option, twins[i][0], sizeof twins[i][0]) == 0 &&
-            value_of(twins[i][1], &value)) {
+        if (text_is_same(option, twins[i][0]) && value_of(twins[i][1], &value)) {
             print(printer, " (%s: ", twins[i][1]);
             print_value(printer, &value);
             print(printer, ")");
@@ -385,10 +385,10 @@ static void print_sizes(struct printer *printer, const char *name,
                         const struct size_statistics *sizes, uint64_t uptime)
 {
     print(printer, "%-21s%16lu%16lu%10lu%16lu%10lu%16lu%10lu%16lu%10lu%16lu%10lu\n", name,
-          sizes->allocated, sizes->alloc_count, rate(sizes->alloc_count, uptime),
-          sizes->free_count, rate(sizes->free_count, uptime), sizes->request_count,
-          rate(sizes->request_count, uptime), sizes->fill_count, rate(sizes->fill_count, uptime),
-          sizes->flush_count, rate(sizes->flush_count, uptime));
+          sizes->allocated, sizes->alloc_count, rate(sizes->alloc_count, uptime), sizes->free_count,
+          rate(sizes->free_count, uptime), sizes->request_count, rate(sizes->request_count, uptime),
+          sizes->fill_count, rate(sizes->fill_count, uptime), sizes->flush_count,
+          rate(sizes->flush_count, uptime));
 }
 
 static void print_blocks(struct printer *printer, const struct arena_totals *totals,
@@ -397,9 +397,9 @@ static void print_blocks(struct printer *printer, const struct arena_totals *tot
     const struct size_statistics *small = &totals->small;
     const struct size_statistics *large = &totals->large;
     struct size_statistics both = {
-        small->allocated + large->allocated,         small->alloc_count + large->alloc_count,
-        small->free_count + large->free_count,       small->request_count + large->request_count,
-        small->fill_count + large->fill_count,       small->flush_count + large->flush_count};
+        small->allocated + large->allocated,   small->alloc_count + large->alloc_count,
+        small->free_count + large->free_count, small->request_count + large->request_count,
+        small->fill_count + large->fill_count, small->flush_count + large->flush_count};
     print(printer, "%37s%16s%10s%16s%10s%16s%10s%16s%10s%16s%10s\n", "allocated", "nmalloc",
           "(#/sec)", "ndalloc", "(#/sec)", "nrequests", "(#/sec)", "nfill", "(#/sec)", "nflush",
           "(#/sec)");
@@ -446,8 +446,8 @@ static void print_hpa(struct printer *printer)
               sorts[i]);
     }
     print(printer, "\n%20s%4s%16s%16s%16s%20s%20s%20s%20s\n%20s ---\n", "size", "ind",
-          "npageslabs_huge", "nactive_huge", "ndirty_huge", "npageslabs_nonhuge",
-          "nactive_nonhuge", "ndirty_nonhuge", "nretained_nonhuge", "");
+          "npageslabs_huge", "nactive_huge", "ndirty_huge", "npageslabs_nonhuge", "nactive_nonhuge",
+          "ndirty_nonhuge", "nretained_nonhuge", "");
 }
 
 static void print_part(struct printer *printer, const struct arena_statistics *part, size_t index,

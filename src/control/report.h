@@ -3,8 +3,8 @@
  * Headings, keys and their order are interface: programs parse them. Nothing here allocates.
  *
  * Letters leave sections out: g general information, m all arenas merged, d destroyed arenas, a
- * single arenas, b bins, l large classes, x locks, e unused stretches, h hpa. J chooses JSON. Others
- * mean nothing.
+ * single arenas, b bins, l large classes, x locks, e unused stretches, h hpa. J chooses JSON.
+ * Others mean nothing.
  */
 #ifndef CONTROL_REPORT_H
 #define CONTROL_REPORT_H

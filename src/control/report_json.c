@@ -145,11 +145,11 @@ static void put_member(struct json *json, const struct members *members, unsigne
         return;
     }
     const char *last = key + groups_length(key);
-    bool is_time = strncmp(last, "uptime", sizeof "uptime") == 0;
+    bool is_time = text_is_same(last, "uptime");
     put_key(json, members->key_start, is_time ? "uptime_ns" : last,
             strlen(is_time ? "uptime_ns" : last));
     put_value(json, &value);
-    if (strncmp(last, "ndirty_nonhuge", sizeof "ndirty_nonhuge") == 0) {
+    if (text_is_same(last, "ndirty_nonhuge")) {
         /* Of pages of 4 KiB in slabs that are neither active nor dirty: there are no such slabs. */
         print(json->printer, ",\"nretained_nonhuge\":0");
     }

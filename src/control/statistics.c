@@ -280,8 +280,7 @@ static void sum_up(void)
 /* The part of an arena, made when there is none yet. Control lock held. */
 static struct arena_statistics *part_of(struct arena *arena)
 {
-    struct arena_statistics *part =
-        atomic_load_explicit(&arena->statistics, memory_order_relaxed);
+    struct arena_statistics *part = atomic_load_explicit(&arena->statistics, memory_order_relaxed);
     return part != NULL ? part : meta_alloc(sizeof *part, 64);
 }
 
@@ -319,8 +318,7 @@ struct statistics statistics_now(void)
 
 const struct arena_statistics *statistics_part(const struct arena *arena)
 {
-    return arena == NULL ? &merged
-                         : atomic_load_explicit(&arena->statistics, memory_order_acquire);
+    return arena == NULL ? &merged : atomic_load_explicit(&arena->statistics, memory_order_acquire);
 }
 
 void statistics_copy(void *copy, const void *source, size_t bytes)
@@ -356,8 +354,8 @@ struct lock_counters statistics_control_lock(void)
 
 void statistics_reset_locks(void)
 {
-    struct lock *const common[] = {&control.lock, threads_lock(), huge_lock(), chunk_pool_lock(),
-                                   map_lock(),    meta_lock()};
+    struct lock *const common[] = {&control.lock,     threads_lock(), huge_lock(),
+                                   chunk_pool_lock(), map_lock(),     meta_lock()};
     for (unsigned i = 0; i < sizeof common / sizeof common[0]; i++) {
         lock_reset_counters(common[i]);
     }

@@ -21,7 +21,7 @@ struct statistics {
     uint64_t metadata_descriptors;
     uint64_t metadata_map;
     uint64_t resident; /* memory: active, unused dirty, kept mappings, metadata */
-    uint64_t mapped;   /* address space with memory behind it, or that had some since its last use */
+    uint64_t mapped; /* address space with memory behind it, or that had some since its last use */
     uint64_t retained; /* address space kept without memory */
     uint64_t epoch;    /* how often it was refreshed */
 };

@@ -45,9 +45,9 @@ enum {
 
 /* Blocks with mappings of their own, by class; made with the first of them. */
 struct huge_counters {
-    _Atomic uint64_t alloc_count[LARGE_CLASSES_COUNTED]; /* relaxed, any thread, like the next two */
-    _Atomic uint64_t free_count[LARGE_CLASSES_COUNTED];
-    _Atomic uint64_t live_bytes;
+    _Atomic uint64_t alloc_count[LARGE_CLASSES_COUNTED]; /* any thread, relaxed: a statistic */
+    _Atomic uint64_t free_count[LARGE_CLASSES_COUNTED];  /* likewise */
+    _Atomic uint64_t live_bytes;                         /* likewise */
 };
 
 /* Memory of a bin's slabs that lies between live blocks, see holes.h. */
@@ -80,7 +80,7 @@ struct arena {
     _Atomic unsigned thread_count;  /* any thread, relaxed: a hint for choosing arenas */
     struct page_heap pages;
     struct bin bin[SMALL_CLASSES];
-    uint64_t created_ns;                 /* immutable */
+    uint64_t created_ns;                  /* immutable */
     _Atomic(struct huge_counters *) huge; /* NULL before the first such block; acquire */
     /* Blocks of 16 to 32 KiB that programs asked for; relaxed, any thread. */
     _Atomic uint64_t large_requests[CACHED_LARGE_CLASSES];

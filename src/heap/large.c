@@ -152,9 +152,8 @@ void *large_alloc_growing(struct arena *arena, size_t size_bytes)
 {
     if (size_bytes >= GROWING_BYTES) {
         struct huge_counters *counters = arena_huge_counters(arena);
-        return counters == NULL
-                   ? NULL
-                   : huge_block(huge_alloc_growing(arena, size_bytes), counters);
+        return counters == NULL ? NULL
+                                : huge_block(huge_alloc_growing(arena, size_bytes), counters);
     }
     unsigned page_count = (unsigned)(size_bytes / PAGE_BYTES);
     unsigned left = RUN_PAGES_MAX - page_count;

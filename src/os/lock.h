@@ -37,13 +37,13 @@ enum lock_rank {
 };
 
 struct lock {
-    _Atomic uint32_t word;  /* any thread; acquire on taking, release on letting go */
-    uint32_t rank;          /* immutable after lock_init() */
-    uint64_t acquire_count; /* under the lock */
-    uint64_t wait_count;    /* under the lock: acquisitions that found it held */
-    uint64_t spin_count;    /* under the lock: waits that ended before sleeping */
-    uint64_t sleep_ns;      /* under the lock: length of the other waits */
-    uint64_t sleep_max_ns;  /* under the lock: the longest of them */
+    _Atomic uint32_t word;     /* any thread; acquire on taking, release on letting go */
+    uint32_t rank;             /* immutable after lock_init() */
+    uint64_t acquire_count;    /* under the lock */
+    uint64_t wait_count;       /* under the lock: acquisitions that found it held */
+    uint64_t spin_count;       /* under the lock: waits that ended before sleeping */
+    uint64_t sleep_ns;         /* under the lock: length of the other waits */
+    uint64_t sleep_max_ns;     /* under the lock: the longest of them */
     _Atomic uint32_t sleepers; /* relaxed, any thread: those who wait beyond spinning, now */
     uint32_t sleepers_max;     /* under the lock */
 };

@@ -1,5 +1,6 @@
-/* stats_letters.c: prints every form of the report for check_stats_json: for each set of letters one
- * record, "\x1e<letters>\n<report>". */
+/* stats_letters.c: goal: every form of the report, for check_stats_json to read.
+ * Method: for each set of letters one record: a byte 0x1e, the letters, a newline, the report.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

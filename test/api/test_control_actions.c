@@ -165,9 +165,8 @@ static void a_query_tells_how_full_a_slab_is(void **state)
         blocks[i] = mallocx(3000, MALLOCX_TCACHE_NONE);
     }
     size_t length = sizeof fills;
-    assert_int_equal(mallctl("experimental.utilization.batch_query", fills, &length, blocks,
-                             sizeof blocks),
-                     0);
+    assert_int_equal(
+        mallctl("experimental.utilization.batch_query", fills, &length, blocks, sizeof blocks), 0);
     size_t regions_of_blocks = 0;
     for (unsigned i = 0; i < COUNT; i++) {
         assert_true(fills[i].free_regions < fills[i].regions);
@@ -210,9 +209,9 @@ static void a_query_of_large_blocks_and_of_none(void **state)
     void *pointers[] = {malloc(100000), malloc(3000000), &pointers};
     struct fill fills[3];
     size_t length = sizeof fills;
-    assert_int_equal(mallctl("experimental.utilization.batch_query", fills, &length, pointers,
-                             sizeof pointers),
-                     0);
+    assert_int_equal(
+        mallctl("experimental.utilization.batch_query", fills, &length, pointers, sizeof pointers),
+        0);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(fills[i].free_regions, 0);
         assert_int_equal(fills[i].regions, 1);
@@ -222,13 +221,13 @@ static void a_query_of_large_blocks_and_of_none(void **state)
     assert_int_equal(fills[2].regions, 0);
     assert_int_equal(fills[2].slab_bytes, 0);
     length = sizeof fills - 1;
-    assert_int_equal(mallctl("experimental.utilization.batch_query", fills, &length, pointers,
-                             sizeof pointers),
-                     EINVAL);
+    assert_int_equal(
+        mallctl("experimental.utilization.batch_query", fills, &length, pointers, sizeof pointers),
+        EINVAL);
     length = 8;
-    assert_int_equal(mallctl("experimental.utilization.query", fills, &length, pointers,
-                             sizeof pointers[0]),
-                     EINVAL);
+    assert_int_equal(
+        mallctl("experimental.utilization.query", fills, &length, pointers, sizeof pointers[0]),
+        EINVAL);
 }
 
 static void a_batch_of_blocks_is_made_in_one_call(void **state)

@@ -120,7 +120,8 @@ static void check_readable(const char *name, const char *type)
         unsigned char value[16];
         size_t length = given;
         int result = mallctl(name, value, &length, NULL, 0);
-        EXPECT(result == (given == size ? 0 : EINVAL), "%s with %zu bytes: %d", name, given, result);
+        EXPECT(result == (given == size ? 0 : EINVAL), "%s with %zu bytes: %d", name, given,
+               result);
         EXPECT(length == (given < size ? given : size), "%s: length %zu", name, length);
         const char *text;
         memcpy(&text, value, sizeof text);

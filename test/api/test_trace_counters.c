@@ -86,7 +86,8 @@ static uint64_t trace_next(void)
 /* Mostly small ones; up to 8 MiB. */
 static size_t random_size(void)
 {
-    unsigned bits = (unsigned)(trace_next() % 10 != 0 ? 3 + trace_next() % 12 : 14 + trace_next() % 10);
+    unsigned bits =
+        (unsigned)(trace_next() % 10 != 0 ? 3 + trace_next() % 12 : 14 + trace_next() % 10);
     return ((size_t)1 << bits) - 1 - trace_next() % ((size_t)1 << (bits - 1));
 }
 
@@ -152,8 +153,9 @@ static void check_class(unsigned index, const struct class_counts *before,
            size);
     /* Arenas do not see what a cache serves by itself, and give it more than was asked for. */
     if (!cached || size > 32768) {
-        EXPECT(after->allocs - before->allocs == expected->allocs, "made of %zu bytes: %lu, not %lu",
-               size, after->allocs - before->allocs, expected->allocs);
+        EXPECT(after->allocs - before->allocs == expected->allocs,
+               "made of %zu bytes: %lu, not %lu", size, after->allocs - before->allocs,
+               expected->allocs);
         EXPECT(after->frees - before->frees == expected->frees, "freed of %zu bytes: %lu, not %lu",
                size, after->frees - before->frees, expected->frees);
     }
@@ -173,8 +175,8 @@ static void check_sum(const char *format, const struct counts *counts, unsigned 
 /* The sums of an arena are those of its classes. */
 static void check_sums(const struct counts *counts)
 {
-#define CHECK_SUMS(field, offset)                                                       \
-    check_sum("stats.arenas.%u.small." field, counts, 0, SMALL, offset);                \
+#define CHECK_SUMS(field, offset)                                        \
+    check_sum("stats.arenas.%u.small." field, counts, 0, SMALL, offset); \
     check_sum("stats.arenas.%u.large." field, counts, SMALL, COUNTED, offset)
     CHECK_SUMS("nmalloc", offsetof(struct class_counts, allocs));
     CHECK_SUMS("ndalloc", offsetof(struct class_counts, frees));

@@ -64,7 +64,8 @@ static void general_information_names_versions_and_every_option(void **state)
     }
     assert_non_null(strstr(text, "\n  opt.dirty_decay_ms: 10000 (arenas.dirty_decay_ms: 10000)\n"));
     assert_non_null(strstr(text, "\n  opt.muzzy_decay_ms: 0 (arenas.muzzy_decay_ms: 0)\n"));
-    assert_non_null(strstr(text, "\n   muzzy:     0            0            0            0            0\n"));
+    assert_non_null(
+        strstr(text, "\n   muzzy:     0            0            0            0            0\n"));
     assert_non_null(strstr(text, "\n  opt.junk: \"false\"\n"));
     assert_non_null(strstr(text, "\n  opt.tcache: true\n"));
     assert_non_null(strstr(text, "\nPage size: 4096\n"));

@@ -211,8 +211,7 @@ static void the_parts_add_up_to_the_whole(void **state)
     }
     assert_memory_equal(&sum, &statistics_part(NULL)->totals, sizeof sum);
     assert_int_equal(whole.active, sum.active_pages * PAGE_BYTES);
-    assert_int_equal(whole.allocated,
-                     sum.small.allocated + sum.large.allocated - sum.cached_bytes);
+    assert_int_equal(whole.allocated, sum.small.allocated + sum.large.allocated - sum.cached_bytes);
     assert_int_equal(whole.mapped, sum.mapped_bytes);
     assert_int_equal(whole.retained, sum.retained_bytes);
     assert_int_equal(statistics_active_now(), whole.active);
