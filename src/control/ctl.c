@@ -261,6 +261,9 @@ static unsigned row_of_mib(const size_t *mib, size_t length)
     }
     for (size_t i = 0; i < length; i++) {
         unsigned node = look_up.node[row][i];
+        if (node == mib[i]) {
+            continue;
+        }
         if (node >= NODE_INDEX
                 ? node == NODE_NONE ||
                       !ctl_index_is_valid((enum ctl_index)(node - NODE_INDEX), mib[i])
