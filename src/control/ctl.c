@@ -261,13 +261,11 @@ static unsigned row_of_mib(const size_t *mib, size_t length)
     }
     for (size_t i = 0; i < length; i++) {
         unsigned node = look_up.node[row][i];
-        if (node == mib[i]) {
-            continue;
-        }
-        if (node >= NODE_INDEX
-                ? node == NODE_NONE ||
-                      !ctl_index_is_valid((enum ctl_index)(node - NODE_INDEX), mib[i])
-                : node != mib[i]) {
+        bool is_right = node < NODE_INDEX
+                            ? node == mib[i]
+                            : node != NODE_NONE &&
+                                  ctl_index_is_valid((enum ctl_index)(node - NODE_INDEX), mib[i]);
+        if (!is_right) {
             return ROW_COUNT;
         }
     }
