@@ -83,6 +83,7 @@ static void copy_bin(struct arena_statistics *part, struct arena *arena, unsigne
     struct bin *bin = &arena->bin[index];
     lock_acquire(&bin->lock);
     struct bin_counters counters = bin->counters;
+    part->totals.hole_pages += bin->holes.purged_pages;
     part->bin_lock[index] = lock_counters_held(&bin->lock);
     lock_release(&bin->lock);
     part->bin[index] = (struct bin_statistics){
@@ -97,6 +98,17 @@ static void copy_bin(struct arena_statistics *part, struct arena *arena, unsigne
         .current_slabs = counters.current_slabs,
         .queued_slabs = counters.queued_slabs,
     };
+}
+
+/* The page heap does not know which pages of slabs have no memory. */
+static void take_out_holes(struct arena_totals *totals)
+{
+    if (totals->hole_pages > totals->active_pages) {
+        totals->hole_pages = totals->active_pages;
+    }
+    totals->active_pages -= totals->hole_pages;
+    totals->mapped_bytes -= totals->hole_pages * PAGE_BYTES;
+    totals->retained_bytes += totals->hole_pages * PAGE_BYTES;
 }
 
 /* Blocks with mappings of their own: they are the arena's pages too. */
@@ -203,6 +215,7 @@ static void take_part(struct arena_statistics *part, struct arena *arena, uint64
         copy_bin(part, arena, i);
     }
     copy_pages(part, &arena->pages);
+    take_out_holes(&part->totals);
     copy_huge(part, arena);
     for (unsigned i = 0; i < CACHED_LARGE_CLASSES; i++) {
         part->large_class[i].request_count =
@@ -335,14 +348,25 @@ uint64_t statistics_number(const void *number)
     return result;
 }
 
+static size_t active_pages_now(struct arena *arena)
+{
+    size_t holes = 0;
+    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
+        lock_acquire(&arena->bin[i].lock);
+        holes += arena->bin[i].holes.purged_pages;
+        lock_release(&arena->bin[i].lock);
+    }
+    lock_acquire(&arena->pages.lock);
+    size_t pages = arena->pages.active_pages;
+    lock_release(&arena->pages.lock);
+    return pages > holes ? pages - holes : 0;
+}
+
 size_t statistics_active_now(void)
 {
     size_t bytes = huge_statistics().live_bytes;
     for (unsigned i = 0; i < arena_count(); i++) {
-        struct page_heap *heap = &arena_get(i)->pages;
-        lock_acquire(&heap->lock);
-        bytes += heap->active_pages * PAGE_BYTES;
-        lock_release(&heap->lock);
+        bytes += active_pages_now(arena_get(i)) * PAGE_BYTES;
     }
     return bytes;
 }

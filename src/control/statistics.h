@@ -93,6 +93,7 @@ struct arena_totals {
     uint64_t mapped_bytes;
     uint64_t retained_bytes;
     uint64_t spare_descriptors;
+    uint64_t hole_pages; /* of slabs, without memory: neither active nor mapped, but retained */
     uint64_t base_bytes; /* the allocator's own memory */
     uint64_t descriptor_bytes;
     uint64_t map_bytes;

@@ -194,6 +194,27 @@ static void unused_stretches_are_the_unused_pages(void **state)
     arena_purge(arena);
 }
 
+static void pages_of_slabs_without_memory_are_retained(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    struct bin *bin = &arena->bin[class_of(512)];
+    void *block;
+    bool contended;
+    assert_int_equal(arena_fill(arena, class_of(512), &block, 1, &contended), 1);
+    (void)refreshed();
+    struct arena_totals before = statistics_part(arena)->totals;
+    bin->holes.purged_pages = 3;
+    struct statistics whole = refreshed();
+    struct arena_totals after = statistics_part(arena)->totals;
+    assert_int_equal(statistics_active_now(), whole.active);
+    bin->holes.purged_pages = 0;
+    assert_int_equal(after.active_pages, before.active_pages - 3);
+    assert_int_equal(after.mapped_bytes, before.mapped_bytes - 3 * PAGE_BYTES);
+    assert_int_equal(after.retained_bytes, before.retained_bytes + 3 * PAGE_BYTES);
+    arena_flush(class_of(512), &block, 1, &contended);
+}
+
 static void the_parts_add_up_to_the_whole(void **state)
 {
     (void)state;
@@ -242,6 +263,7 @@ int main(void)
         cmocka_unit_test(a_large_block_moves_active_mapped_and_resident),
         cmocka_unit_test(the_part_of_an_arena_tells_its_bins_and_pages),
         cmocka_unit_test(unused_stretches_are_the_unused_pages),
+        cmocka_unit_test(pages_of_slabs_without_memory_are_retained),
         cmocka_unit_test(the_parts_add_up_to_the_whole),
         cmocka_unit_test(a_reset_sets_the_counters_of_all_locks_to_zero),
     };
