@@ -33,12 +33,12 @@ static uint8_t class_of_code(unsigned code)
 /* A block of a class that caches hold, from the arena itself. */
 static void *class_block(struct arena *arena, uint8_t class_index)
 {
+    arena_count_requests(arena, class_index, 1);
     if (class_index >= SMALL_CLASSES) {
         return large_alloc(arena, class_size(class_index), PAGE_BYTES, false);
     }
     void *block;
     bool contended;
-    arena_count_requests(arena, class_index, 1);
     return arena_fill(arena, class_index, &block, 1, &contended) == 1 ? block : NULL;
 }
 

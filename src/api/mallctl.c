@@ -10,13 +10,23 @@
 
 #include <errno.h>
 
+/* The allocator and the table of names work. */
+static bool start(void)
+{
+    if (!process_start() || !ctl_start()) {
+        return false;
+    }
+    ctl_block_source = API(mallocx);
+    return true;
+}
+
 /* Reads, writes or acts by name. Results: 0 or an errno value, as the contract lists them; errno
  * itself is not the channel. Any thread. */
 int API(mallctl)(const char *name, void *old, size_t *old_length, void *new, size_t new_length)
 {
     size_t mib[CTL_DEPTH_MAX];
     size_t mib_length = CTL_DEPTH_MAX;
-    if (!process_start()) {
+    if (!start()) {
         return EAGAIN;
     }
     int result = ctl_name_to_mib(name, mib, &mib_length);
@@ -29,14 +39,14 @@ int API(mallctl)(const char *name, void *old, size_t *old_length, void *new, siz
 
 int API(mallctlnametomib)(const char *name, size_t *mib, size_t *mib_length)
 {
-    return process_start() ? ctl_name_to_mib(name, mib, mib_length) : EAGAIN;
+    return start() ? ctl_name_to_mib(name, mib, mib_length) : EAGAIN;
 }
 
 int API(mallctlbymib)(const size_t *mib, size_t mib_length, void *old, size_t *old_length,
                       void *new, size_t new_length)
 {
     struct ctl_buffers buffers = {old, old_length, new, new_length};
-    return process_start() ? ctl_by_mib(mib, mib_length, buffers) : EAGAIN;
+    return start() ? ctl_by_mib(mib, mib_length, buffers) : EAGAIN;
 }
 
 void API(malloc_stats_print)(void (*write)(void *, const char *), void *opaque, const char *letters)

@@ -18,4 +18,13 @@ static inline size_t text_length_until(const char *text, char stop)
     return length;
 }
 
+static inline bool text_is_same(const char *text, const char *other)
+{
+    while (*text != '\0' && *text == *other) {
+        text++;
+        other++;
+    }
+    return *text == *other;
+}
+
 #endif

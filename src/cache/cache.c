@@ -362,7 +362,7 @@ uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index)
 
 void cache_merge_counters(struct cache *cache)
 {
-    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+    for (uint8_t i = 0; i < CACHED_CLASSES; i++) {
         uint64_t untold = cache_untold_requests(cache, i);
         if (untold != 0) {
             arena_count_requests(cache->arena, i, untold);

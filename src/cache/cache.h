@@ -104,7 +104,7 @@ void cache_flush(struct cache *cache);
 
 /* Tells the arena what was requested since the last time. */
 void cache_merge_counters(struct cache *cache);
-/* Requests of a small class that the arena was not told of. */
+/* Requests of a cached class that the arena was not told of. */
 uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index);
 /* Makes the cache use another arena from now on. */
 void cache_move(struct cache *cache, struct arena *arena);

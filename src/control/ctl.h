@@ -9,12 +9,19 @@
 #ifndef CONTROL_CTL_H
 #define CONTROL_CTL_H
 
+#include "base/check.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 /* The number of option i in a MIB is CTL_OPTIONS + i, beyond those of the words that stand beside
  * options. */
 enum { CTL_DEPTH_MAX = 7, CTL_ALL_ARENAS = 4096, CTL_OPTIONS = 4096 };
+
+/* Takes the first snapshot and makes the index of the table, once. False when memory for it is
+ * refused: then names can be looked up, but parts of the snapshot may be missing. Every other
+ * function here needs it. Any thread. */
+MUST_USE bool ctl_start(void);
 
 /* What the library calls itself, to programs and to people. */
 extern const char ctl_version[];
@@ -33,5 +40,15 @@ struct ctl_buffers {
     size_t new_length;
 };
 int ctl_by_mib(const size_t *mib, size_t mib_length, struct ctl_buffers buffers);
+
+/* How experimental.batch_alloc gets blocks: mallocx() of the floor above, which sets it. */
+extern void *(*ctl_block_source)(size_t size_bytes, int flags);
+
+/* For whoever prints: the rows of the table from the outside. The path of a row, NULL behind the
+ * last; the value of a row, which has a reader, for these indices. */
+struct ctl_value;
+const char *ctl_path(unsigned row);
+bool ctl_has_value(unsigned row);
+int ctl_value(unsigned row, const size_t *mib, struct ctl_value *value);
 
 #endif

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Where indices stand in MIBs: arena.<i>, arenas.bin.<i>, stats.arenas.<i>.bins.<i>. */
-enum { INDEX_OF_ARENA = 1, INDEX_OF_CLASS = 2, INDEX_OF_STATS_ARENA = 2, INDEX_OF_STATS_BIN = 4 };
+enum { PLACE_OF_ARENA = 1, PLACE_OF_CLASS = 2, PLACE_OF_STATS_ARENA = 2, PLACE_OF_STATS_CLASS = 4 };
 
 static int number(struct ctl_value *value, uint64_t result)
 {
@@ -28,6 +28,66 @@ static uint64_t field_at(const void *structure, size_t offset)
     uint64_t result;
     memcpy(&result, (const char *)structure + offset, sizeof result);
     return result;
+}
+
+/* arenas.narenas: the automatic ones, made or not yet, and all others. */
+static unsigned visible_arenas(void)
+{
+    unsigned count = arena_count();
+    unsigned limit = arena_limit();
+    return count > limit ? count : limit;
+}
+
+/* The index that means all arenas, or its older form, the number of arenas, which Redis uses. */
+static bool means_all_arenas(size_t index)
+{
+    return index == CTL_ALL_ARENAS || (index < ARENAS_MAX && index == visible_arenas());
+}
+
+/* stats.arenas.<i>: an arena that the last snapshot knows, or all of them. */
+static bool has_part(size_t index)
+{
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    return arena != NULL ? statistics_part(arena) != NULL : means_all_arenas(index);
+}
+
+bool ctl_index_is_valid(enum ctl_index kind, size_t index)
+{
+    enum { PAGE_SLAB_SIZES = 64, STRETCH_SIZES = CLASS_COUNT - SMALL_CLASSES + 3 };
+    switch (kind) {
+    case INDEX_ARENA:
+        return means_all_arenas(index) || index <= visible_arenas();
+    case INDEX_STATS_ARENA:
+        return has_part(index);
+    case INDEX_BIN:
+        return index < SMALL_CLASSES;
+    case INDEX_LARGE:
+        return index < CLASS_COUNT - SMALL_CLASSES;
+    case INDEX_STRETCH:
+        return index < STRETCH_SIZES;
+    case INDEX_PAGE_SLAB:
+        return index < PAGE_SLAB_SIZES;
+    case INDEX_OPTION:
+        return index >= CTL_OPTIONS && index - CTL_OPTIONS <= UINT32_MAX &&
+               option_row((unsigned)(index - CTL_OPTIONS)) != NULL;
+    }
+    return false;
+}
+
+/* For what our design lacks: docs/control-names.md lists the names. */
+int read_zero(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    return number(value, 0);
+}
+
+int read_built_in_options(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    value->text = option_source[0] != NULL ? option_source[0] : "";
+    return 0;
 }
 
 int read_argument(const size_t *mib, size_t argument, struct ctl_value *value)
@@ -54,8 +114,7 @@ int write_epoch(const size_t *mib, const void *new_value)
 {
     (void)mib;
     (void)new_value;
-    statistics_refresh();
-    return 0;
+    return statistics_refresh() ? 0 : EAGAIN;
 }
 
 int read_thread_arena(const size_t *mib, size_t argument, struct ctl_value *value)
@@ -167,31 +226,11 @@ int read_option_source(const size_t *mib, size_t argument, struct ctl_value *val
     return value->text != NULL ? 0 : ENOENT;
 }
 
-/* arenas.narenas: the automatic ones, made or not yet, and all others. */
-static unsigned visible_arenas(void)
-{
-    unsigned count = arena_count();
-    unsigned limit = arena_limit();
-    return count > limit ? count : limit;
-}
-
-/* The index that means all arenas, or its older form, the number of arenas, which Redis uses. */
-static bool means_all_arenas(size_t index)
-{
-    return index == CTL_ALL_ARENAS || index == visible_arenas();
-}
-
 int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)argument;
-    size_t index = mib[INDEX_OF_ARENA];
-    if (means_all_arenas(index)) {
-        return number(value, true);
-    }
-    if (index > visible_arenas()) {
-        return ENOENT;
-    }
-    return number(value, arena_get((unsigned)index) != NULL);
+    size_t index = mib[PLACE_OF_ARENA];
+    return number(value, means_all_arenas(index) || arena_get((unsigned)index) != NULL);
 }
 
 /* Does something to one arena, or to all. An automatic arena that no thread needed yet has nothing.
@@ -203,9 +242,6 @@ static int for_arenas(size_t index, void (*act)(struct arena *arena))
             act(arena_get(i));
         }
         return 0;
-    }
-    if (index > visible_arenas()) {
-        return ENOENT;
     }
     struct arena *arena = arena_get((unsigned)index);
     if (arena != NULL) {
@@ -222,7 +258,7 @@ static void decay_now(struct arena *arena)
 int act_arena_decay(const size_t *mib, const void *new_value)
 {
     (void)new_value;
-    int error = for_arenas(mib[INDEX_OF_ARENA], decay_now);
+    int error = for_arenas(mib[PLACE_OF_ARENA], decay_now);
     if (error == 0) {
         huge_decay(os_time_coarse_ns());
     }
@@ -232,7 +268,7 @@ int act_arena_decay(const size_t *mib, const void *new_value)
 int act_arena_purge(const size_t *mib, const void *new_value)
 {
     (void)new_value;
-    int error = for_arenas(mib[INDEX_OF_ARENA], arena_purge);
+    int error = for_arenas(mib[PLACE_OF_ARENA], arena_purge);
     if (error == 0) {
         /* Kept mappings are no arena's: they go with any. */
         huge_purge();
@@ -249,29 +285,19 @@ int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value
 
 int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value)
 {
-    size_t limit = argument == 0 ? SMALL_CLASSES : CLASS_COUNT - SMALL_CLASSES;
-    if (mib[INDEX_OF_CLASS] >= limit) {
-        return ENOENT;
-    }
-    return number(value, class_size((uint8_t)(mib[INDEX_OF_CLASS] + argument)));
+    return number(value, class_size((uint8_t)(mib[PLACE_OF_CLASS] + argument)));
 }
 
 int read_class_regions(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)argument;
-    if (mib[INDEX_OF_CLASS] >= SMALL_CLASSES) {
-        return ENOENT;
-    }
-    return number(value, slab_region_count((uint8_t)mib[INDEX_OF_CLASS]));
+    return number(value, slab_region_count((uint8_t)mib[PLACE_OF_CLASS]));
 }
 
 int read_class_slab_size(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)argument;
-    if (mib[INDEX_OF_CLASS] >= SMALL_CLASSES) {
-        return ENOENT;
-    }
-    return number(value, (size_t)slab_page_count((uint8_t)mib[INDEX_OF_CLASS]) * PAGE_BYTES);
+    return number(value, (size_t)slab_page_count((uint8_t)mib[PLACE_OF_CLASS]) * PAGE_BYTES);
 }
 
 int read_zero_reallocs(const size_t *mib, size_t argument, struct ctl_value *value)
@@ -281,81 +307,67 @@ int read_zero_reallocs(const size_t *mib, size_t argument, struct ctl_value *val
     return number(value, atomic_load_explicit(&statistics_zero_reallocs, memory_order_relaxed));
 }
 
-static struct arena *stats_arena(const size_t *mib)
+/* The part of the snapshot that a MIB speaks of, moved on by an offset. */
+static int part_number(const size_t *mib, size_t offset, struct ctl_value *value)
 {
-    size_t index = mib[INDEX_OF_STATS_ARENA];
-    return index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    size_t index = mib[PLACE_OF_STATS_ARENA];
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    const struct arena_statistics *part = statistics_part(arena);
+    return part == NULL ? ENOENT : number(value, statistics_number((const char *)part + offset));
 }
 
-int read_arena_threads(const size_t *mib, size_t argument, struct ctl_value *value)
+int read_part(const size_t *mib, size_t argument, struct ctl_value *value)
 {
-    (void)argument;
-    struct arena *arena = stats_arena(mib);
-    if (arena == NULL) {
-        return ENOENT;
-    }
-    return number(value, atomic_load_explicit(&arena->thread_count, memory_order_relaxed));
-}
-
-int read_pages(const size_t *mib, size_t argument, struct ctl_value *value)
-{
-    struct arena *arena = stats_arena(mib);
-    if (arena == NULL) {
-        return ENOENT;
-    }
-    struct pages_view view = statistics_pages(arena);
-    return number(value, field_at(&view, argument));
-}
-
-static int view_bin(const size_t *mib, struct bin_view *view)
-{
-    struct arena *arena = stats_arena(mib);
-    if (arena == NULL || mib[INDEX_OF_STATS_BIN] >= SMALL_CLASSES) {
-        return ENOENT;
-    }
-    *view = statistics_bin(arena, (unsigned)mib[INDEX_OF_STATS_BIN]);
-    return 0;
+    return part_number(mib, argument, value);
 }
 
 int read_bin(const size_t *mib, size_t argument, struct ctl_value *value)
 {
-    struct bin_view view;
-    int result = view_bin(mib, &view);
-    return result != 0 ? result : number(value, field_at(&view, argument));
+    size_t index = mib[PLACE_OF_STATS_CLASS];
+    return part_number(mib, argument + index * sizeof(struct bin_statistics), value);
 }
 
-int read_bin_regions(const size_t *mib, size_t argument, struct ctl_value *value)
+int read_bin_lock(const size_t *mib, size_t argument, struct ctl_value *value)
 {
+    size_t index = mib[PLACE_OF_STATS_CLASS];
+    return part_number(mib, argument + index * sizeof(struct lock_counters), value);
+}
+
+/* No block has the last classes: they are beyond the address space. */
+int read_large(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    size_t index = mib[PLACE_OF_STATS_CLASS];
+    return index >= LARGE_CLASSES_COUNTED
+               ? number(value, 0)
+               : part_number(mib, argument + index * sizeof(struct large_statistics), value);
+}
+
+int read_stretch(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    size_t index = mib[PLACE_OF_STATS_CLASS];
+    return index >= STRETCH_CLASSES
+               ? number(value, 0)
+               : part_number(mib, argument + index * sizeof(struct stretch_statistics), value);
+}
+
+int read_control_lock(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    struct lock_counters counters = statistics_control_lock();
+    return number(value, field_at(&counters, argument));
+}
+
+int read_active_now(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
     (void)argument;
-    struct bin_view view;
-    int result = view_bin(mib, &view);
-    return result != 0 ? result
-                       : number(value, view.counters.alloc_count - view.counters.free_count);
+    return number(value, statistics_active_now());
 }
 
-struct request_sum {
-    const struct arena *arena;
-    unsigned class_index;
-    uint64_t requests;
-};
-
-static void add_requests(struct cache *cache, void *opaque)
+int act_reset_locks(const size_t *mib, const void *new_value)
 {
-    struct request_sum *sum = opaque;
-    if (cache->arena == sum->arena) {
-        sum->requests += cache_untold_requests(cache, (uint8_t)sum->class_index);
-    }
-}
-
-int read_bin_requests(const size_t *mib, size_t argument, struct ctl_value *value)
-{
-    (void)argument;
-    struct bin_view view;
-    int result = view_bin(mib, &view);
-    if (result != 0) {
-        return result;
-    }
-    struct request_sum sum = {stats_arena(mib), (unsigned)mib[INDEX_OF_STATS_BIN], 0};
-    thread_for_each_cache(add_requests, &sum);
-    return number(value, view.counters.request_count + sum.requests);
+    (void)mib;
+    (void)new_value;
+    statistics_reset_locks();
+    return 0;
 }

@@ -1,11 +1,15 @@
 /* ctl_values.h: the readers and writers behind the control names of ctl_table.h.
  *
- * A reader gets the MIB, so the indices in it, and the row's argument; results are 0 or an errno
- * value. Any thread may call them; each takes the locks that it needs.
+ * A reader gets the MIB, whose indices are within their bounds, and the row's argument; results are
+ * 0 or an errno value. Any thread may call them; each takes the locks that it needs.
+ *
+ * The lists name them all: the table refers to them by number, since a pointer would have to be
+ * relocated at the start of every program.
  */
 #ifndef CONTROL_CTL_VALUES_H
 #define CONTROL_CTL_VALUES_H
 
+#include "control/ctl.h"
 #include "control/statistics.h"
 #include "heap/class.h"
 
@@ -16,8 +20,10 @@ enum ctl_type {
     CTL_U32,
     CTL_U64,
     CTL_SIZE,
+    CTL_SSIZE,
     CTL_TEXT,
     CTL_OPTION, /* the reader replaces it by the option's own type */
+    CTL_CALL,
 };
 
 struct ctl_value {
@@ -26,34 +32,50 @@ struct ctl_value {
     const char *text;
 };
 
-typedef int (*ctl_reader)(const size_t *mib, size_t argument, struct ctl_value *value);
-typedef int (*ctl_writer)(const size_t *mib, const void *new_value);
+/* What an index stands for: the kinds that ctl_index_is_valid() knows. */
+enum ctl_index {
+    INDEX_ARENA,       /* arena.<i> */
+    INDEX_STATS_ARENA, /* stats.arenas.<i> */
+    INDEX_BIN,
+    INDEX_LARGE,
+    INDEX_STRETCH,
+    INDEX_PAGE_SLAB, /* hpa_shard.nonfull_slabs.<i> */
+    INDEX_OPTION,
+};
 
-int read_argument(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_version(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_snapshot(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_thread_arena(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_cache_enabled(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_option(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_option_source(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_class_regions(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_class_slab_size(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_zero_reallocs(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_arena_threads(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_pages(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_bin(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_bin_requests(const size_t *mib, size_t argument, struct ctl_value *value);
-int read_bin_regions(const size_t *mib, size_t argument, struct ctl_value *value);
+bool ctl_index_is_valid(enum ctl_index kind, size_t index);
 
-int write_epoch(const size_t *mib, const void *new_value);
-int write_thread_arena(const size_t *mib, const void *new_value);
-int write_cache_enabled(const size_t *mib, const void *new_value);
-int act_cache_flush(const size_t *mib, const void *new_value);
-int act_arena_decay(const size_t *mib, const void *new_value);
-int act_arena_purge(const size_t *mib, const void *new_value);
+/* clang-format off */
+#define CTL_READERS(X) \
+    X(read_argument) X(read_zero) X(read_version) X(read_snapshot) X(read_built_in_options) \
+    X(read_thread_arena) X(read_thread_bytes) X(read_cache_enabled) X(read_option) \
+    X(read_option_source) \
+    X(read_arena_initialized) X(read_arena_dss) X(read_arena_decay) X(read_arena_count) \
+    X(read_default_decay) X(read_class_size) X(read_class_regions) X(read_class_slab_size) \
+    X(read_zero_reallocs) X(read_control_lock) X(read_part) X(read_bin) X(read_bin_lock) \
+    X(read_large) X(read_stretch) X(read_active_now)
+#define CTL_WRITERS(X) \
+    X(write_epoch) X(write_thread_arena) X(write_cache_enabled) X(act_cache_flush) \
+    X(act_thread_idle) X(act_arena_decay) X(act_arena_purge) X(write_arena_dss) \
+    X(write_dirty_decay) X(write_muzzy_decay) X(write_default_dirty_decay) \
+    X(write_default_muzzy_decay) X(act_reset_locks)
+#define CTL_CALLS(X) \
+    X(call_arena_name) X(call_arena_lookup) X(call_query) X(call_batch_query) \
+    X(call_batch_alloc)
+/* clang-format on */
+
+#define X(name) int name(const size_t *mib, size_t argument, struct ctl_value *value);
+CTL_READERS(X)
+#undef X
+#define X(name) int name(const size_t *mib, const void *new_value);
+CTL_WRITERS(X)
+#undef X
+#define X(name) int name(const size_t *mib, const struct ctl_buffers *buffers);
+CTL_CALLS(X)
+#undef X
+
+/* Copies what was read to the caller's buffer, as much as fits: 0, or EINVAL when its length is
+ * another. */
+int ctl_copy_out(const void *value, size_t size_bytes, const struct ctl_buffers *buffers);
 
 #endif

@@ -1,7 +1,11 @@
 /* statistics.h: what the process holds, summed when somebody asks.
  *
- * Everything is counted on the way down, under locks that are held anyway; this module adds it up.
- * The numbers of a snapshot belong together as far as threads stand still.
+ * Everything is counted on the way down, under locks that are held anyway; this module copies it
+ * into a snapshot, one part for each arena and one for all together. The numbers of a snapshot
+ * belong together as far as threads stand still.
+ *
+ * What belongs to no arena is shown in arena 0: the stock of spare chunks, kept mappings, the
+ * allocator's own memory, and their locks. So the parts add up to the whole.
  */
 #ifndef CONTROL_STATISTICS_H
 #define CONTROL_STATISTICS_H
@@ -9,51 +13,130 @@
 #include "heap/arena.h"
 #include "pages/huge.h"
 
+/* The whole, in bytes. */
 struct statistics {
-    size_t allocated; /* bytes of live blocks, by usable size */
-    size_t active;    /* bytes of pages that hold live blocks or could serve caches and slabs */
-    size_t metadata;  /* bytes of the allocator's own memory that were touched */
-    size_t resident;  /* bytes of memory: active, unused dirty, kept mappings, metadata */
-    size_t mapped;    /* address space of chunks in use and large mappings */
-    size_t retained;  /* address space kept without memory */
-    uint64_t epoch;   /* how often it was refreshed */
+    uint64_t allocated; /* live blocks, by usable size */
+    uint64_t active;    /* pages that hold live blocks or could serve caches and slabs */
+    uint64_t metadata;  /* the allocator's own memory that was touched */
+    uint64_t metadata_descriptors;
+    uint64_t metadata_map;
+    uint64_t resident; /* memory: active, unused dirty, kept mappings, metadata */
+    uint64_t mapped; /* address space with memory behind it, or that had some since its last use */
+    uint64_t retained; /* address space kept without memory */
+    uint64_t epoch;    /* how often it was refreshed */
 };
 
 /* Calls of realloc(non-NULL, 0); relaxed, any thread. */
 extern _Atomic size_t statistics_zero_reallocs;
 
-/* Sums anew. Any thread; takes the control lock. */
-void statistics_refresh(void);
-/* The last snapshot. */
-struct statistics statistics_now(void);
-
-/* A copy of the counters of one bin, and of its lock's. */
-struct bin_view {
-    struct bin_counters counters;
-    uint64_t lock_count;
-    uint64_t lock_wait_count;
-    uint64_t lock_spin_count;
-    size_t hole_pages; /* of its slabs, between live blocks, without memory */
+/* Blocks of small or large classes together. */
+struct size_statistics {
+    uint64_t allocated; /* bytes of blocks out, those in caches included */
+    uint64_t alloc_count;
+    uint64_t free_count;
+    uint64_t request_count;
+    uint64_t fill_count;
+    uint64_t flush_count;
 };
-struct bin_view statistics_bin(struct arena *arena, unsigned bin);
 
-/* A copy of the page heap's counters. */
-struct pages_view {
-    size_t active_pages; /* without those of slabs that have no memory */
-    size_t dirty_pages;
-    size_t muzzy_pages;
-    size_t chunk_pages;
-    size_t large_pages;
-    uint64_t purge_count; /* of dirty pages */
+struct bin_statistics {
+    uint64_t alloc_count;
+    uint64_t free_count;
+    uint64_t request_count;
+    uint64_t current_regions;
+    uint64_t fill_count;
+    uint64_t flush_count;
+    uint64_t slab_count;
+    uint64_t reslab_count;
+    uint64_t current_slabs;
+    uint64_t queued_slabs;
+};
+
+struct large_statistics {
+    uint64_t alloc_count;
+    uint64_t free_count;
+    uint64_t request_count;
+    uint64_t current_count;
+};
+
+/* Unused stretches of one size class, by kind: STAGE_DIRTY, STAGE_MUZZY, STRETCH_CLEAN. */
+struct stretch_statistics {
+    uint64_t count[STRETCH_KINDS];
+    uint64_t bytes[STRETCH_KINDS];
+};
+
+struct stage_statistics {
+    uint64_t purge_count;
     uint64_t purge_call_count;
     uint64_t purged_pages;
-    uint64_t muzzy_purge_count;
-    uint64_t muzzy_purge_call_count;
-    uint64_t muzzy_purged_pages;
-    uint64_t lock_count;
-    uint64_t lock_wait_count;
 };
-struct pages_view statistics_pages(struct arena *arena);
+
+/* The locks whose counters are shown. */
+enum {
+    SHOWN_PAGES, /* page heap */
+    SHOWN_HUGE,
+    SHOWN_POOL,
+    SHOWN_MAP,
+    SHOWN_META,
+    SHOWN_THREADS,
+    SHOWN_LOCKS,
+};
+
+/* Classes of unused stretches: those of large blocks, and 4, 8 and 12 KiB before. */
+enum { STRETCH_CLASSES = LARGE_CLASSES_COUNTED + 3 };
+
+struct arena_totals {
+    uint64_t thread_count;
+    uint64_t active_pages;
+    uint64_t dirty_pages;
+    uint64_t muzzy_pages;
+    uint64_t mapped_bytes;
+    uint64_t retained_bytes;
+    uint64_t spare_descriptors;
+    uint64_t hole_pages; /* of slabs, without memory: neither active nor mapped, but retained */
+    uint64_t base_bytes; /* the allocator's own memory */
+    uint64_t descriptor_bytes;
+    uint64_t map_bytes;
+    uint64_t cached_bytes; /* in caches of the arena's threads */
+    uint64_t resident_bytes;
+    struct stage_statistics stage[STAGES];
+    struct size_statistics small;
+    struct size_statistics large;
+};
+
+struct arena_statistics {
+    /* These parts are nothing but numbers that add up. */
+    struct arena_totals totals;
+    struct bin_statistics bin[SMALL_CLASSES];
+    struct large_statistics large_class[LARGE_CLASSES_COUNTED];
+    struct stretch_statistics stretch[STRETCH_CLASSES];
+    /* These do not. */
+    uint64_t uptime_ns;
+    int64_t decay_ms[STAGES];
+    struct lock_counters lock[SHOWN_LOCKS];
+    struct lock_counters bin_lock[SMALL_CLASSES];
+};
+
+/* Makes the snapshot anew. False when memory for a part is refused: that arena keeps its last
+ * numbers, or has none, and the whole is right. Any thread; takes the control lock. */
+bool statistics_refresh(void);
+/* The whole of the last snapshot. */
+struct statistics statistics_now(void);
+
+/* The part of an arena in the last snapshot, or of all arenas (NULL): NULL when it has none. The
+ * part stays where it is for good; its numbers change under the control lock. */
+const struct arena_statistics *statistics_part(const struct arena *arena);
+/* Copies something of it. */
+void statistics_copy(void *copy, const void *source, size_t bytes);
+uint64_t statistics_number(const void *number);
+
+/* Bytes of active pages, now. */
+size_t statistics_active_now(void);
+
+/* The control lock's own counters. */
+struct lock_counters statistics_control_lock(void);
+/* Sets the counters of all locks to zero. */
+void statistics_reset_locks(void);
 
 struct lock *control_lock(void);
 

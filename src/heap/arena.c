@@ -23,15 +23,28 @@ static struct {
     struct lock lock;
     _Atomic unsigned count;                    /* written under the lock (release) */
     unsigned limit;                            /* under the lock; 0: not asked for yet */
+    _Atomic int64_t decay_ms[STAGES];          /* of arenas to come; relaxed, any thread */
     _Atomic(struct arena *) table[ARENAS_MAX]; /* written once under the lock (release) */
 } arenas;
+
+int64_t arena_default_decay_ms(unsigned stage)
+{
+    return atomic_load_explicit(&arenas.decay_ms[stage], memory_order_relaxed);
+}
+
+void arena_set_default_decay_ms(unsigned stage, int64_t decay_ms)
+{
+    atomic_store_explicit(&arenas.decay_ms[stage], decay_ms, memory_order_relaxed);
+}
 
 static void arena_init(struct arena *arena, unsigned index)
 {
     arena->index = index;
-    page_heap_init(&arena->pages, arena, options.dirty_decay_ms);
-    if (options.muzzy_decay_ms != 0) {
-        page_heap_set_muzzy_decay(&arena->pages, options.muzzy_decay_ms);
+    arena->created_ns = os_time_coarse_ns();
+    page_heap_init(&arena->pages, arena, arena_default_decay_ms(STAGE_DIRTY));
+    int64_t muzzy_ms = arena_default_decay_ms(STAGE_MUZZY);
+    if (muzzy_ms != 0) {
+        page_heap_set_decay(&arena->pages, STAGE_MUZZY, muzzy_ms);
     }
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
         lock_init(&arena->bin[i].lock, LOCK_BIN);
@@ -55,6 +68,8 @@ static struct arena *create_locked(void)
 bool arenas_start(void)
 {
     lock_init(&arenas.lock, LOCK_ARENAS);
+    arena_set_default_decay_ms(STAGE_DIRTY, options.dirty_decay_ms);
+    arena_set_default_decay_ms(STAGE_MUZZY, options.muzzy_decay_ms);
     lock_acquire(&arenas.lock);
     struct arena *first = create_locked();
     lock_release(&arenas.lock);
@@ -384,10 +399,51 @@ void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool 
 
 void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t requests)
 {
+    if (class_index >= SMALL_CLASSES) {
+        atomic_fetch_add_explicit(&arena->large_requests[class_index - SMALL_CLASSES], requests,
+                                  memory_order_relaxed);
+        return;
+    }
     struct bin *bin = &arena->bin[class_index];
     lock_acquire(&bin->lock);
     bin->counters.request_count += requests;
     lock_release(&bin->lock);
+}
+
+struct huge_counters *arena_huge_counters(struct arena *arena)
+{
+    struct huge_counters *counters = atomic_load_explicit(&arena->huge, memory_order_acquire);
+    if (counters != NULL) {
+        return counters;
+    }
+    lock_acquire(&arenas.lock);
+    counters = atomic_load_explicit(&arena->huge, memory_order_relaxed);
+    if (counters == NULL) {
+        counters = meta_alloc(sizeof *counters, 64);
+        atomic_store_explicit(&arena->huge, counters, memory_order_release);
+    }
+    lock_release(&arenas.lock);
+    return counters;
+}
+
+void arena_name(struct arena *arena, char *buffer)
+{
+    lock_acquire(&arenas.lock);
+    bool is_named = arena->name[0] != '\0';
+    memcpy(buffer, arena->name, ARENA_NAME_BYTES);
+    lock_release(&arenas.lock);
+    if (!is_named) {
+        (void)print_to_buffer(buffer, ARENA_NAME_BYTES, "auto_%u", arena->index);
+    }
+}
+
+void arena_set_name(struct arena *arena, const char *name)
+{
+    char copy[ARENA_NAME_BYTES];
+    (void)print_to_buffer(copy, sizeof copy, "%s", name);
+    lock_acquire(&arenas.lock);
+    memcpy(arena->name, copy, sizeof copy);
+    lock_release(&arenas.lock);
 }
 
 /* Gives the kept empty slabs back to the page heap. */
@@ -428,7 +484,7 @@ bool arena_look(struct arena *arena, uint64_t now_ns)
     return page_heap_look(&arena->pages, now_ns) || holes_wait;
 }
 
-static void for_each_lock(void (*visit)(struct lock *lock))
+void arenas_visit_locks(void (*visit)(struct lock *lock))
 {
     unsigned count = arena_count();
     for (unsigned i = 0; i < count; i++) {
@@ -444,13 +500,13 @@ static void for_each_lock(void (*visit)(struct lock *lock))
 void arenas_hold_locks(void)
 {
     lock_hold_for_fork(&arenas.lock);
-    for_each_lock(lock_hold_for_fork);
+    arenas_visit_locks(lock_hold_for_fork);
 }
 
 /* The lock of the table goes last: no arena may come while the others are let go. */
 void arenas_release_locks(void)
 {
-    for_each_lock(lock_release_after_fork);
+    arenas_visit_locks(lock_release_after_fork);
     lock_release_after_fork(&arenas.lock);
 }
 

@@ -33,6 +33,21 @@ struct bin_counters {
     uint64_t slab_count;   /* slabs ever made */
     uint64_t reslab_count; /* times that a slab with free regions was taken up again */
     size_t current_slabs;
+    size_t queued_slabs; /* of them with some regions free and some not */
+};
+
+enum {
+    CACHED_LARGE_CLASSES = CACHED_CLASSES - SMALL_CLASSES,
+    /* Classes of 16 KiB up to 2^48 bytes; no block is larger. */
+    LARGE_CLASSES_COUNTED = (48 - 14) * STEPS_PER_DOUBLING + 1,
+    ARENA_NAME_BYTES = 32,
+};
+
+/* Blocks with mappings of their own, by class; made with the first of them. */
+struct huge_counters {
+    _Atomic uint64_t alloc_count[LARGE_CLASSES_COUNTED]; /* any thread, relaxed: a statistic */
+    _Atomic uint64_t free_count[LARGE_CLASSES_COUNTED];  /* likewise */
+    _Atomic uint64_t live_bytes;                         /* likewise */
 };
 
 /* Memory of a bin's slabs that lies between live blocks, see holes.h. */
@@ -56,6 +71,8 @@ struct bin {
     struct holes holes;
 };
 
+struct arena_statistics;
+
 struct arena {
     unsigned index;                 /* immutable */
     _Atomic uint64_t holes_seen_ns; /* any thread, relaxed: the last look at idle bins */
@@ -63,6 +80,13 @@ struct arena {
     _Atomic unsigned thread_count;  /* any thread, relaxed: a hint for choosing arenas */
     struct page_heap pages;
     struct bin bin[SMALL_CLASSES];
+    uint64_t created_ns;                  /* immutable */
+    _Atomic(struct huge_counters *) huge; /* NULL before the first such block; acquire */
+    /* Blocks of 16 to 32 KiB that programs asked for; relaxed, any thread. */
+    _Atomic uint64_t large_requests[CACHED_LARGE_CLASSES];
+    /* Its part of the snapshot, opaque here: written under the control lock, release. */
+    _Atomic(struct arena_statistics *) statistics;
+    char name[ARENA_NAME_BYTES]; /* under the lock of the table; empty: "auto_<index>" */
 };
 
 /* The queue of a bin. Lock held. */
@@ -72,16 +96,22 @@ static inline void bin_append(struct bin *bin, struct run *slab)
     slab->next = NULL;
     *(bin->last != NULL ? &bin->last->next : &bin->first) = slab;
     bin->last = slab;
+    bin->counters.queued_slabs++;
 }
 
 static inline void bin_remove(struct bin *bin, struct run *slab)
 {
     *(slab->previous != NULL ? &slab->previous->next : &bin->first) = slab->next;
     *(slab->next != NULL ? &slab->next->previous : &bin->last) = slab->previous;
+    bin->counters.queued_slabs--;
 }
 
 /* Makes arena 0. False when memory is refused. */
 MUST_USE bool arenas_start(void);
+
+/* The decay time of a stage in arenas to come. */
+int64_t arena_default_decay_ms(unsigned stage);
+void arena_set_default_decay_ms(unsigned stage, int64_t decay_ms);
 
 /* The arena of an index, or NULL. */
 struct arena *arena_get(unsigned index);
@@ -114,8 +144,19 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
 /* Takes back count blocks of one small class, of any arenas. Aborts on blocks that are not out. */
 void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool *contended);
 
-/* Adds requests that caches counted. */
+/* Adds requests that caches counted; of a class that caches hold. */
 void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t requests);
+
+/* The counters of blocks with mappings of their own, made when there are none; NULL when memory is
+ * refused. */
+MUST_USE struct huge_counters *arena_huge_counters(struct arena *arena);
+
+/* The name of an arena into a buffer of ARENA_NAME_BYTES; and a new one, cut to that. */
+void arena_name(struct arena *arena, char *buffer);
+void arena_set_name(struct arena *arena, const char *name);
+
+/* Visits each lock of the arenas but that of their table. */
+void arenas_visit_locks(void (*visit)(struct lock *lock));
 
 /* Purges the dirty pages of an arena: all, or what its decay curve no longer allows now. */
 void arena_purge(struct arena *arena);

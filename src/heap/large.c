@@ -98,11 +98,67 @@ void *large_alloc_cached(struct arena *arena, uint8_t class_index)
     return recent_block(arena, class_size(class_index), class_code(class_index));
 }
 
+/* Where a mapped block of a size is counted. */
+static unsigned counted_class(size_t size_bytes)
+{
+    uint8_t class_index = class_of(size_bytes);
+    return class_index <= SMALL_CLASSES ? 0 : class_index - SMALL_CLASSES;
+}
+
+static void count_huge_alloc(struct huge_counters *counters, size_t size_bytes)
+{
+    atomic_fetch_add_explicit(&counters->alloc_count[counted_class(size_bytes)], 1,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->live_bytes, size_bytes, memory_order_relaxed);
+}
+
+static void count_huge_free(struct arena *arena, size_t size_bytes)
+{
+    struct huge_counters *counters = atomic_load_explicit(&arena->huge, memory_order_acquire);
+    ASSERT(counters != NULL);
+    atomic_fetch_add_explicit(&counters->free_count[counted_class(size_bytes)], 1,
+                              memory_order_relaxed);
+    atomic_fetch_sub_explicit(&counters->live_bytes, size_bytes, memory_order_relaxed);
+}
+
+/* Growing step by step mostly stays in a class. Sizes are two pages at least. */
+static bool is_same_class(size_t a, size_t b)
+{
+    unsigned shift = bits_highest(a - 1) - 2;
+    return (a - 1) >> shift == (b - 1) >> shift;
+}
+
+/* A mapped block has another size now: when its class is another one too, one of the old is gone
+ * and one of the new has come. */
+static void count_huge_resize(const struct huge *huge, size_t old_bytes)
+{
+    if (is_same_class(huge->size_bytes, old_bytes)) {
+        struct arena *arena = huge->arena;
+        struct huge_counters *counters = atomic_load_explicit(&arena->huge, memory_order_acquire);
+        atomic_fetch_add_explicit(&counters->live_bytes, huge->size_bytes - old_bytes,
+                                  memory_order_relaxed);
+        return;
+    }
+    count_huge_free(huge->arena, old_bytes);
+    count_huge_alloc(arena_huge_counters(huge->arena), huge->size_bytes);
+}
+
+/* A mapping as a block of the arena whose counters these are. */
+static void *huge_block(struct huge *huge, struct huge_counters *counters)
+{
+    if (huge == NULL) {
+        return NULL;
+    }
+    count_huge_alloc(counters, huge->size_bytes);
+    return huge->base;
+}
+
 void *large_alloc_growing(struct arena *arena, size_t size_bytes)
 {
     if (size_bytes >= GROWING_BYTES) {
-        struct huge *huge = huge_alloc_growing(arena, size_bytes);
-        return huge == NULL ? NULL : huge->base;
+        struct huge_counters *counters = arena_huge_counters(arena);
+        return counters == NULL ? NULL
+                                : huge_block(huge_alloc_growing(arena, size_bytes), counters);
     }
     unsigned page_count = (unsigned)(size_bytes / PAGE_BYTES);
     unsigned left = RUN_PAGES_MAX - page_count;
@@ -120,13 +176,15 @@ void *large_alloc_growing(struct arena *arena, size_t size_bytes)
 void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool zero)
 {
     ASSERT(size_bytes % PAGE_BYTES == 0);
-    bool zeroed;
-    void *block;
+    bool zeroed = false;
+    void *block = NULL;
     if (fits_a_run(size_bytes, alignment)) {
         block = run_block(arena, size_bytes, alignment, &zeroed);
     } else {
-        struct huge *huge = huge_alloc(arena, size_bytes, alignment, &zeroed);
-        block = huge == NULL ? NULL : huge->base;
+        struct huge_counters *counters = arena_huge_counters(arena);
+        if (counters != NULL) {
+            block = huge_block(huge_alloc(arena, size_bytes, alignment, &zeroed), counters);
+        }
     }
     if (zero && block != NULL && !zeroed) {
         clear(block, size_bytes);
@@ -142,7 +200,9 @@ static struct run *run_of(const void *block)
 void large_free(void *block, unsigned code)
 {
     if (code == CODE_HUGE) {
-        huge_free(map_owner(block));
+        struct huge *huge = map_owner(block);
+        count_huge_free(huge->arena, huge->size_bytes);
+        huge_free(huge);
         return;
     }
     uint64_t freed_bytes = 0;
@@ -206,6 +266,7 @@ static bool resize_huge(struct huge *huge, size_t size_bytes, bool zero)
     if (!huge_resize_in_place(huge, size_bytes)) {
         return false;
     }
+    count_huge_resize(huge, old_bytes);
     if (zero && size_bytes > old_bytes) {
         clear_stale(huge, old_bytes);
     }
@@ -231,6 +292,7 @@ void *large_move(void *block, unsigned code, size_t size_bytes, size_t alignment
     if (size_bytes < old_bytes || !huge_grow(huge, size_bytes, alignment)) {
         return NULL;
     }
+    count_huge_resize(huge, old_bytes);
     if (zero) {
         clear_stale(huge, old_bytes);
     }

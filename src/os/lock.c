@@ -112,13 +112,30 @@ static void sleep_until_free(struct lock *lock)
     }
 }
 
+/* Waits beyond spinning, and counts that once the lock is held. */
+static void sleep_counted(struct lock *lock)
+{
+    uint64_t start_ns = os_time_ns();
+    uint32_t sleepers = 1 + atomic_fetch_add_explicit(&lock->sleepers, 1, memory_order_relaxed);
+    sleep_until_free(lock);
+    atomic_fetch_sub_explicit(&lock->sleepers, 1, memory_order_relaxed);
+    uint64_t slept_ns = os_time_ns() - start_ns;
+    lock->sleep_ns += slept_ns;
+    if (slept_ns > lock->sleep_max_ns) {
+        lock->sleep_max_ns = slept_ns;
+    }
+    if (sleepers > lock->sleepers_max) {
+        lock->sleepers_max = sleepers;
+    }
+}
+
 void lock_acquire_slow(struct lock *lock)
 {
     if (held_by_own_fork(atomic_load_explicit(&lock->word, memory_order_relaxed))) {
         return;
     }
     if (!spin(lock)) {
-        sleep_until_free(lock);
+        sleep_counted(lock);
     }
     lock->acquire_count++;
     lock->wait_count++;
@@ -137,6 +154,39 @@ void lock_release_slow(struct lock *lock)
     if (word == LOCK_CONTENDED) {
         os_wake((uint32_t *)&lock->word, 1);
     }
+}
+
+struct lock_counters lock_counters_held(const struct lock *lock)
+{
+    return (struct lock_counters){
+        .acquire_count = lock->acquire_count,
+        .sleep_count = lock->wait_count - lock->spin_count,
+        .spin_count = lock->spin_count,
+        .owner_change_count = lock->wait_count,
+        .sleep_ns = lock->sleep_ns,
+        .sleep_max_ns = lock->sleep_max_ns,
+        .sleepers_max = lock->sleepers_max,
+    };
+}
+
+struct lock_counters lock_counters(struct lock *lock)
+{
+    lock_acquire(lock);
+    struct lock_counters counters = lock_counters_held(lock);
+    lock_release(lock);
+    return counters;
+}
+
+void lock_reset_counters(struct lock *lock)
+{
+    lock_acquire(lock);
+    lock->acquire_count = 0;
+    lock->wait_count = 0;
+    lock->spin_count = 0;
+    lock->sleep_ns = 0;
+    lock->sleep_max_ns = 0;
+    lock->sleepers_max = 0;
+    lock_release(lock);
 }
 
 void lock_fork_begins(void)

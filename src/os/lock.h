@@ -37,11 +37,26 @@ enum lock_rank {
 };
 
 struct lock {
-    _Atomic uint32_t word;  /* any thread; acquire on taking, release on letting go */
-    uint32_t rank;          /* immutable after lock_init() */
-    uint64_t acquire_count; /* under the lock */
-    uint64_t wait_count;    /* under the lock: acquisitions that found it held */
-    uint64_t spin_count;    /* under the lock: waits that ended before sleeping */
+    _Atomic uint32_t word;     /* any thread; acquire on taking, release on letting go */
+    uint32_t rank;             /* immutable after lock_init() */
+    uint64_t acquire_count;    /* under the lock */
+    uint64_t wait_count;       /* under the lock: acquisitions that found it held */
+    uint64_t spin_count;       /* under the lock: waits that ended before sleeping */
+    uint64_t sleep_ns;         /* under the lock: length of the other waits */
+    uint64_t sleep_max_ns;     /* under the lock: the longest of them */
+    _Atomic uint32_t sleepers; /* relaxed, any thread: those who wait beyond spinning, now */
+    uint32_t sleepers_max;     /* under the lock */
+};
+
+/* A copy of a lock's counters; taking it counts too. */
+struct lock_counters {
+    uint64_t acquire_count;
+    uint64_t sleep_count; /* waits beyond spinning; the next two are of these only */
+    uint64_t spin_count;
+    uint64_t owner_change_count; /* at least: a wait means that another thread was the owner */
+    uint64_t sleep_ns;
+    uint64_t sleep_max_ns;
+    uint64_t sleepers_max;
 };
 
 enum { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED, LOCK_FORKING, LOCK_FORKING_CONTENDED };
@@ -116,6 +131,11 @@ static inline void lock_release(struct lock *lock)
     }
     lock_release_slow(lock);
 }
+
+/* The counters of a lock that the caller holds; of one that it does not hold. Zero again. */
+struct lock_counters lock_counters_held(const struct lock *lock);
+struct lock_counters lock_counters(struct lock *lock);
+void lock_reset_counters(struct lock *lock);
 
 /* Fork: takes the lock and marks it as the forking thread's; lets it go in the parent; makes it new
  * in the child, where no other thread exists. */

@@ -64,6 +64,9 @@ const char *os_environment(const char *name);
 /* The target text of a symbolic link into buffer (terminated, cut). False when there is none. */
 MUST_USE bool os_link_text(const char *path, char *buffer, size_t size_bytes);
 
+/* The start of a file's text into buffer (terminated, cut). False when it cannot be read. */
+MUST_USE bool os_file_text(const char *path, char *buffer, size_t size_bytes);
+
 /* Sleeps until *word != expected or somebody wakes it; spurious returns happen. */
 void os_wait(uint32_t *word, uint32_t expected);
 /* The same with a time limit in nanoseconds. */

@@ -460,6 +460,23 @@ void huge_yield(size_t bytes)
     lock_release(&huge.lock);
 }
 
+void huge_set_decay(int64_t cache_ms)
+{
+    lock_acquire(&huge.lock);
+    huge_policy.cache_ms = cache_ms;
+    decay_locked(os_time_coarse_ns());
+    lock_release(&huge.lock);
+}
+
+void huge_visit_kept(void (*visit)(void *opaque, size_t bytes), void *opaque)
+{
+    lock_acquire(&huge.lock);
+    for (const struct huge *entry = huge.oldest; entry != NULL; entry = entry->next) {
+        visit(opaque, entry->map_bytes);
+    }
+    lock_release(&huge.lock);
+}
+
 struct huge_statistics huge_statistics(void)
 {
     lock_acquire(&huge.lock);

@@ -60,6 +60,9 @@ MUST_USE bool huge_resize_in_place(struct huge *huge, size_t size_bytes);
 /* Grows a block, moving its pages when they must move. False, nothing changed, when refused. */
 MUST_USE bool huge_grow(struct huge *huge, size_t size_bytes, size_t alignment);
 
+/* The time in the policy, from now on. */
+void huge_set_decay(int64_t cache_ms);
+
 /* Unmaps kept mappings: those older than the policy allows at this time, or all. */
 void huge_decay(uint64_t now_ns);
 void huge_purge(void);
@@ -81,6 +84,8 @@ struct huge_statistics {
     uint64_t moved_count;
 };
 struct huge_statistics huge_statistics(void);
+/* Visits the size of each kept mapping. */
+void huge_visit_kept(void (*visit)(void *opaque, size_t bytes), void *opaque);
 struct lock *huge_lock(void);
 
 #endif

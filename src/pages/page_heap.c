@@ -29,14 +29,24 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
     heap->growth.slack_pages = SLACK_PAGES;
 }
 
-void page_heap_set_muzzy_decay(struct page_heap *heap, int64_t decay_ms)
+void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms)
 {
     lock_acquire(&heap->lock);
-    decay_init(&heap->stage[STAGE_MUZZY].decay, decay_ms);
-    if (decay_ms == 0) {
+    decay_init(&heap->stage[stage].decay, decay_ms);
+    if (decay_ms == 0 && stage == STAGE_DIRTY) {
+        purge_to(heap, 0);
+    } else if (decay_ms == 0) {
         purge_muzzy(heap, 0);
     }
     lock_release(&heap->lock);
+}
+
+int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage)
+{
+    lock_acquire(&heap->lock);
+    int64_t decay_ms = heap->stage[stage].decay.decay_ms;
+    lock_release(&heap->lock);
+    return decay_ms;
 }
 
 /* Tells the system once a chunk what the option says of huge pages; by default nothing. */
@@ -437,6 +447,54 @@ void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
     page_stock_unuse(heap, chunk, run->page + page_count, less, less);
     purge_when_due(heap);
     lock_release(&heap->lock);
+}
+
+static unsigned smaller(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* What an unused page is; *end: up to which page the same holds. */
+static unsigned stretch_kind(const struct chunk *chunk, unsigned page, unsigned *end)
+{
+    const uint64_t *stages[STAGES] = {chunk->dirty, chunk->muzzy};
+    unsigned kind = STRETCH_CLEAN;
+    *end = bits_next_one(chunk->used, page, CHUNK_PAGES);
+    for (unsigned i = 0; i < STAGES; i++) {
+        bool is_set = bits_get(stages[i], page);
+        kind = is_set ? i : kind;
+        *end = smaller(*end, is_set ? bits_next_zero(stages[i], page, CHUNK_PAGES)
+                                    : bits_next_one(stages[i], page, CHUNK_PAGES));
+    }
+    return kind;
+}
+
+static void visit_chunk(const struct chunk *chunk, stretch_visitor visit, void *opaque)
+{
+    unsigned page = bits_next_zero(chunk->used, 0, CHUNK_PAGES);
+    while (page < CHUNK_PAGES) {
+        unsigned end = CHUNK_PAGES;
+        unsigned kind = stretch_kind(chunk, page, &end);
+        visit(opaque, kind, end - page);
+        page = bits_next_zero(chunk->used, end, CHUNK_PAGES);
+    }
+}
+
+void page_heap_visit_unused(const struct page_heap *heap, stretch_visitor visit, void *opaque)
+{
+    for (unsigned i = 0; i < PAGE_HEAP_LISTS; i++) {
+        for (const struct chunk *chunk = heap->list[i]; chunk != NULL; chunk = chunk->next) {
+            visit_chunk(chunk, visit, opaque);
+        }
+    }
+    for (unsigned i = 0; i < heap->recent_count; i++) {
+        visit(opaque, STAGE_DIRTY, heap->recent[i]->page_count);
+    }
+    for (unsigned i = 0; i < RECENT_SLAB_LISTS; i++) {
+        for (const struct run *run = heap->recent_slab[i]; run != NULL; run = run->next) {
+            visit(opaque, STAGE_DIRTY, run->page_count);
+        }
+    }
 }
 
 bool page_heap_is_valid(const struct page_heap *heap)

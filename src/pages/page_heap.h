@@ -113,8 +113,9 @@ extern struct page_policy page_policy;
 
 /* decay_ms: of the dirty pages. No page becomes muzzy until the other function says so. */
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
-/* From now on purged pages stay muzzy for so long, -1: for ever; 0: not at all. */
-void page_heap_set_muzzy_decay(struct page_heap *heap, int64_t decay_ms);
+/* From now on unused pages stay in a stage for so long, -1: for ever; 0: not at all. */
+void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms);
+int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage);
 
 /* A run of pages. *zeroed tells whether all of it reads as zero. NULL when memory is refused. */
 MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed);
@@ -149,6 +150,12 @@ void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
 /* The same for the helper. False when nothing is left to wait for: then the heap calls the helper
  * (idle.h) when pages fall unused again. */
 MUST_USE bool page_heap_look(struct page_heap *heap, uint64_t now_ns);
+
+/* Unused stretches of one kind and of one size: kinds are STAGE_DIRTY, STAGE_MUZZY and clean. */
+enum { STRETCH_CLEAN = STAGES, STRETCH_KINDS };
+typedef void (*stretch_visitor)(void *opaque, unsigned kind, unsigned page_count);
+/* Visits each unused stretch, and each run that is kept whole, as a dirty one. Lock held. */
+void page_heap_visit_unused(const struct page_heap *heap, stretch_visitor visit, void *opaque);
 
 bool page_heap_is_valid(const struct page_heap *heap);
 

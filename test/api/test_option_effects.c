@@ -354,7 +354,7 @@ static int spin_share(void)
     }
     size_t waits = stat_value("stats.arenas.0.bins.4.mutex.num_wait");
     size_t spins = stat_value("stats.arenas.0.bins.4.mutex.num_spin_acq");
-    return waits == 0 ? 3 : spins == 0 ? 0 : spins == waits ? 1 : 2;
+    return waits + spins == 0 ? 3 : spins == 0 ? 0 : waits == 0 ? 1 : 2;
 }
 
 static int just_start(void)

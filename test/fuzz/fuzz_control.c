@@ -213,7 +213,10 @@ static void one_call(struct fuzz_input *input)
     }
     bool is_number = strcmp(row->type, "BOOLEAN") == 0 || strcmp(row->type, "UNSIGNED") == 0 ||
                      strcmp(row->type, "U32") == 0 || strcmp(row->type, "U64") == 0 ||
-                     strcmp(row->type, "SIZE") == 0;
+                     strcmp(row->type, "SIZE") == 0 || strcmp(row->type, "SSIZE") == 0;
+    if (strstr(name.bytes, "name") != NULL) {
+        return; /* arena.<i>.name takes the address of a buffer in both directions */
+    }
     struct call call = call_draw(input, is_number && !is_damaged);
     int answer = call_by_name(name.bytes, &call);
     check_mib_agrees(name.bytes, &call, answer);

@@ -341,14 +341,16 @@ static void arenas_end_at_the_limit_and_the_idle_one_is_chosen(void **state)
     assert_ptr_equal(arena_choose(arena_get(7)), arena_get(5));
 }
 
-static void an_arena_has_the_decay_times_of_the_options(void **state)
+static void an_arena_has_the_decay_times_of_its_making(void **state)
 {
     (void)state;
-    const struct options usual = options;
-    options.dirty_decay_ms = 77;
-    options.muzzy_decay_ms = 88;
+    assert_int_equal(arena_default_decay_ms(STAGE_DIRTY), options.dirty_decay_ms);
+    assert_int_equal(arena_default_decay_ms(STAGE_MUZZY), options.muzzy_decay_ms);
+    arena_set_default_decay_ms(STAGE_DIRTY, 77);
+    arena_set_default_decay_ms(STAGE_MUZZY, 88);
     struct arena *arena = arena_create();
-    options = usual;
+    arena_set_default_decay_ms(STAGE_DIRTY, options.dirty_decay_ms);
+    arena_set_default_decay_ms(STAGE_MUZZY, options.muzzy_decay_ms);
     assert_non_null(arena);
     assert_int_equal(arena->pages.stage[STAGE_DIRTY].decay.decay_ms, 77);
     assert_int_equal(arena->pages.stage[STAGE_MUZZY].decay.decay_ms, 88);
@@ -366,7 +368,7 @@ int main(void)
         cmocka_unit_test(requests_are_added_up),
         cmocka_unit_test(fork_holds_every_lock_and_passes_through_its_own),
         cmocka_unit_test(a_block_that_comes_twice_aborts),
-        cmocka_unit_test(an_arena_has_the_decay_times_of_the_options),
+        cmocka_unit_test(an_arena_has_the_decay_times_of_its_making),
         cmocka_unit_test(threads_that_share_an_arena_never_share_a_block),
         cmocka_unit_test(arenas_end_at_the_limit_and_the_idle_one_is_chosen),
     };

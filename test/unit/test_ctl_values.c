@@ -12,7 +12,12 @@
 extern const char *API(malloc_conf);
 const char *API(malloc_conf) = "narenas:12,stats_print_opts:gab";
 
+typedef int (*ctl_reader)(const size_t *mib, size_t argument, struct ctl_value *value);
+
 static const size_t no_mib[CTL_DEPTH_MAX];
+
+#define PART(field) offsetof(struct arena_statistics, field)
+#define BIN(field) PART(bin[0].field)
 
 static uint64_t read_number(ctl_reader reader, const size_t *mib, size_t argument)
 {
@@ -76,7 +81,8 @@ static void the_thread_moves_to_the_arena_that_is_written(void **state)
     assert_ptr_equal(large_arena(block, map_code(block)), other);
     API(free)(block);
     size_t mib[] = {0, 0, other->index, 0};
-    assert_int_equal(read_number(read_arena_threads, mib, 0), 1);
+    assert_true(statistics_refresh());
+    assert_int_equal(read_number(read_part, mib, PART(totals.thread_count)), 1);
     unsigned none = arena_count();
     assert_int_equal(write_thread_arena(no_mib, &none), EFAULT);
     assert_int_equal(write_thread_arena(no_mib, &home->index), 0);
@@ -209,14 +215,10 @@ static void classes_are_told_by_index_up_to_their_number(void **state)
         assert_int_equal(read_number(read_class_slab_size, mib, 0),
                          slab_page_count(index) * (size_t)PAGE_BYTES);
     }
-    assert_int_equal(result_of(read_class_size, mib, 0), ENOENT);
-    assert_int_equal(result_of(read_class_regions, mib, 0), ENOENT);
-    assert_int_equal(result_of(read_class_slab_size, mib, 0), ENOENT);
     for (mib[2] = 0; mib[2] < CLASS_COUNT - SMALL_CLASSES; mib[2]++) {
         assert_int_equal(read_number(read_class_size, mib, SMALL_CLASSES),
                          class_size((uint8_t)(mib[2] + SMALL_CLASSES)));
     }
-    assert_int_equal(result_of(read_class_size, mib, SMALL_CLASSES), ENOENT);
 }
 
 static void bin_counters_are_those_of_the_arena(void **state)
@@ -230,21 +232,15 @@ static void bin_counters_are_those_of_the_arena(void **state)
     assert_int_equal(arena_fill(arena, class_index, blocks, 30, &contended), 30);
     arena_flush(class_index, blocks, 10, &contended);
     arena_count_requests(arena, class_index, 77);
-    assert_int_equal(read_number(read_bin, mib, offsetof(struct bin_view, counters.alloc_count)),
-                     30);
-    assert_int_equal(read_number(read_bin, mib, offsetof(struct bin_view, counters.free_count)),
-                     10);
-    assert_int_equal(read_number(read_bin_regions, mib, 0), 20);
-    assert_int_equal(read_number(read_bin_requests, mib, 0), 77);
-    const size_t bad_bin[] = {0, 0, arena->index, 0, SMALL_CLASSES, 0};
-    const size_t bad_arena[] = {0, 0, arena_count(), 0, class_index, 0};
-    const size_t worst_arena[] = {0, 0, SIZE_MAX, 0, class_index, 0};
-    const size_t *const bad[] = {bad_bin, bad_arena, worst_arena};
-    for (unsigned i = 0; i < COUNT_OF(bad); i++) {
-        assert_int_equal(result_of(read_bin, bad[i], 0), ENOENT);
-        assert_int_equal(result_of(read_bin_regions, bad[i], 0), ENOENT);
-        assert_int_equal(result_of(read_bin_requests, bad[i], 0), ENOENT);
-    }
+    assert_false(ctl_index_is_valid(INDEX_STATS_ARENA, arena->index));
+    assert_true(statistics_refresh());
+    assert_true(ctl_index_is_valid(INDEX_STATS_ARENA, arena->index));
+    assert_int_equal(read_number(read_bin, mib, BIN(alloc_count)), 30);
+    assert_int_equal(read_number(read_bin, mib, BIN(free_count)), 10);
+    assert_int_equal(read_number(read_bin, mib, BIN(current_regions)), 20);
+    assert_int_equal(read_number(read_bin, mib, BIN(request_count)), 77);
+    assert_int_equal(read_number(read_bin, mib, BIN(queued_slabs)), 1);
+    assert_true(read_number(read_bin_lock, mib, PART(bin_lock[0].acquire_count)) >= 4);
     arena_flush(class_index, blocks + 10, 20, &contended);
 }
 
@@ -259,10 +255,12 @@ static void requests_in_caches_count_before_they_are_merged(void **state)
         API(free)(API(malloc)(2500));
     }
     assert_int_equal(arena->bin[class_of(2500)].counters.request_count, 0);
-    assert_int_equal(read_number(read_bin_requests, mib, 0), 25);
+    assert_true(statistics_refresh());
+    assert_int_equal(read_number(read_bin, mib, BIN(request_count)), 25);
     assert_int_equal(write_thread_arena(no_mib, &home->index), 0);
     assert_int_equal(arena->bin[class_of(2500)].counters.request_count, 25);
-    assert_int_equal(read_number(read_bin_requests, mib, 0), 25);
+    assert_true(statistics_refresh());
+    assert_int_equal(read_number(read_bin, mib, BIN(request_count)), 25);
 }
 
 static void purging_acts_on_one_arena_or_on_all(void **state)
@@ -278,13 +276,13 @@ static void purging_acts_on_one_arena_or_on_all(void **state)
         assert_true(large_resize(blocks[i], CODE_RUN, 65536, false));
     }
     size_t page_mib[] = {0, 0, one->index, 0};
-    assert_int_equal(read_number(read_pages, page_mib, offsetof(struct pages_view, dirty_pages)),
-                     16);
+    assert_true(statistics_refresh());
+    assert_int_equal(read_number(read_part, page_mib, PART(totals.dirty_pages)), 16);
     size_t mib[] = {0, one->index, 0};
     assert_int_equal(act_arena_decay(mib, NULL), 0);
     assert_int_equal(act_arena_purge(mib, NULL), 0);
-    assert_int_equal(read_number(read_pages, page_mib, offsetof(struct pages_view, dirty_pages)),
-                     0);
+    assert_true(statistics_refresh());
+    assert_int_equal(read_number(read_part, page_mib, PART(totals.dirty_pages)), 0);
     assert_int_equal(two->pages.stage[STAGE_DIRTY].page_count, 16);
     mib[1] = CTL_ALL_ARENAS;
     assert_int_equal(act_arena_purge(mib, NULL), 0);
@@ -294,12 +292,31 @@ static void purging_acts_on_one_arena_or_on_all(void **state)
     /* An automatic arena that no thread needed yet has nothing to purge. */
     mib[1] = arena_count();
     assert_int_equal(act_arena_purge(mib, NULL), 0);
-    mib[1] = (arena_count() > arena_limit() ? arena_count() : arena_limit()) + 1;
-    assert_int_equal(act_arena_purge(mib, NULL), ENOENT);
-    assert_int_equal(act_arena_decay(mib, NULL), ENOENT);
-    page_mib[2] = arena_count();
-    assert_int_equal(result_of(read_pages, page_mib, 0), ENOENT);
-    assert_int_equal(result_of(read_arena_threads, page_mib, 0), ENOENT);
+}
+
+static void indices_are_valid_up_to_what_there_is(void **state)
+{
+    (void)state;
+    unsigned visible = arena_count() > arena_limit() ? arena_count() : arena_limit();
+    const struct {
+        enum ctl_index kind;
+        size_t last;
+    } limits[] = {
+        {INDEX_ARENA, visible}, {INDEX_BIN, 35},       {INDEX_LARGE, 195},
+        {INDEX_STRETCH, 198},   {INDEX_PAGE_SLAB, 63},
+    };
+    for (unsigned i = 0; i < COUNT_OF(limits); i++) {
+        assert_true(ctl_index_is_valid(limits[i].kind, 0));
+        assert_true(ctl_index_is_valid(limits[i].kind, limits[i].last));
+        assert_false(ctl_index_is_valid(limits[i].kind, limits[i].last + 1));
+        assert_false(ctl_index_is_valid(limits[i].kind, SIZE_MAX));
+    }
+    assert_true(ctl_index_is_valid(INDEX_ARENA, CTL_ALL_ARENAS));
+    assert_true(ctl_index_is_valid(INDEX_STATS_ARENA, CTL_ALL_ARENAS));
+    assert_true(ctl_index_is_valid(INDEX_STATS_ARENA, visible));
+    assert_false(ctl_index_is_valid(INDEX_STATS_ARENA, visible + 1));
+    assert_false(ctl_index_is_valid(INDEX_STATS_ARENA, CTL_ALL_ARENAS + 1));
+    assert_false(ctl_index_is_valid(INDEX_STATS_ARENA, SIZE_MAX));
 }
 
 /* The block's tail, freed under a policy of muzzy pages. */
@@ -307,7 +324,7 @@ static void each_counter_of_muzzy_pages_is_readable(void **state)
 {
     (void)state;
     struct arena *arena = fresh_arena();
-    page_heap_set_muzzy_decay(&arena->pages, DECAY_NEVER);
+    page_heap_set_decay(&arena->pages, STAGE_MUZZY, DECAY_NEVER);
     void *block = large_alloc(arena, 2 * 65536, 1, false);
     memset(block, 1, 2 * 65536);
     assert_true(large_resize(block, CODE_RUN, 65536, false));
@@ -315,22 +332,24 @@ static void each_counter_of_muzzy_pages_is_readable(void **state)
     purge_to(&arena->pages, 0);
     lock_release(&arena->pages.lock);
     size_t mib[] = {0, 0, arena->index, 0};
-    assert_int_equal(read_number(read_pages, mib, offsetof(struct pages_view, dirty_pages)), 0);
-    assert_int_equal(read_number(read_pages, mib, offsetof(struct pages_view, purged_pages)), 16);
-    assert_int_equal(read_number(read_pages, mib, offsetof(struct pages_view, muzzy_pages)), 16);
+    assert_true(statistics_refresh());
+    assert_int_equal(read_number(read_part, mib, PART(totals.dirty_pages)), 0);
+    assert_int_equal(read_number(read_part, mib, PART(totals.stage[0].purged_pages)), 16);
+    assert_int_equal(read_number(read_part, mib, PART(totals.muzzy_pages)), 16);
     arena_purge(arena);
+    assert_true(statistics_refresh());
     static const struct {
         size_t offset;
         uint64_t expected;
     } counters[] = {
-        {offsetof(struct pages_view, muzzy_pages), 0},
-        {offsetof(struct pages_view, purged_pages), 16},
-        {offsetof(struct pages_view, muzzy_purge_count), 1},
-        {offsetof(struct pages_view, muzzy_purge_call_count), 1},
-        {offsetof(struct pages_view, muzzy_purged_pages), 16},
+        {PART(totals.muzzy_pages), 0},
+        {PART(totals.stage[0].purged_pages), 16},
+        {PART(totals.stage[1].purge_count), 1},
+        {PART(totals.stage[1].purge_call_count), 1},
+        {PART(totals.stage[1].purged_pages), 16},
     };
     for (unsigned i = 0; i < sizeof counters / sizeof counters[0]; i++) {
-        assert_int_equal(read_number(read_pages, mib, counters[i].offset), counters[i].expected);
+        assert_int_equal(read_number(read_part, mib, counters[i].offset), counters[i].expected);
     }
     large_free(block, CODE_RUN);
 }
@@ -343,8 +362,8 @@ static void arenas_are_counted_and_known(void **state)
     assert_int_equal(read_number(read_arena_initialized, mib, 0), 1);
     mib[1] = CTL_ALL_ARENAS;
     assert_int_equal(read_number(read_arena_initialized, mib, 0), 1);
-    mib[1] = SIZE_MAX;
-    assert_int_equal(result_of(read_arena_initialized, mib, 0), ENOENT);
+    mib[1] = arena_count();
+    assert_int_equal(read_number(read_arena_initialized, mib, 0), 0);
 }
 
 static void zero_reallocs_are_counted(void **state)
@@ -370,6 +389,7 @@ int main(void)
         cmocka_unit_test(bin_counters_are_those_of_the_arena),
         cmocka_unit_test(requests_in_caches_count_before_they_are_merged),
         cmocka_unit_test(purging_acts_on_one_arena_or_on_all),
+        cmocka_unit_test(indices_are_valid_up_to_what_there_is),
         cmocka_unit_test(each_counter_of_muzzy_pages_is_readable),
         cmocka_unit_test(arenas_are_counted_and_known),
         cmocka_unit_test(zero_reallocs_are_counted),

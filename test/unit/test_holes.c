@@ -133,10 +133,9 @@ static void a_purge_takes_every_hole(void **state)
 static void without_purging_no_hole_is_given_back(void **state)
 {
     (void)state;
-    struct options usual = options;
-    options.dirty_decay_ms = -1;
+    arena_set_default_decay_ms(STAGE_DIRTY, DECAY_NEVER);
     struct scene scene = filled_scene();
-    options = usual;
+    arena_set_default_decay_ms(STAGE_DIRTY, options.dirty_decay_ms);
     thin_out(&scene);
     assert_int_equal(scene.bin->holes.purged_pages, 0);
     assert_false(holes_look(scene.arena, UINT64_MAX / 2));

@@ -140,6 +140,18 @@ static void a_sleeping_waiter_is_woken_by_the_release(void **state)
     assert_int_equal(lock.acquire_count, WORKERS + 1);
     assert_true(lock.wait_count >= 1);
     assert_int_equal(word_of(&lock), LOCK_FREE);
+    struct lock_counters counters = lock_counters(&lock);
+    assert_int_equal(counters.acquire_count, WORKERS + 2);
+    assert_in_range(counters.sleep_count, 1, WORKERS);
+    assert_int_equal(counters.owner_change_count, counters.sleep_count + counters.spin_count);
+    assert_in_range(counters.sleepers_max, 1, WORKERS);
+    assert_true(counters.sleep_max_ns > 0 && counters.sleep_max_ns <= counters.sleep_ns);
+    assert_int_equal(lock.sleepers, 0);
+    lock_reset_counters(&lock);
+    counters = lock_counters(&lock);
+    assert_int_equal(counters.acquire_count, 1);
+    assert_int_equal(counters.sleep_count + counters.spin_count + counters.sleep_ns, 0);
+    assert_int_equal(counters.sleep_max_ns + counters.sleepers_max, 0);
 }
 
 static void every_order_of_two_ranks(enum lock_rank first, enum lock_rank second)

@@ -138,7 +138,7 @@ static void random_runs_never_overlap_and_all_counts_agree(void **state)
         static struct page_heap heap;
         static struct load load;
         page_heap_init(&heap, NULL, decays_ms[i]);
-        page_heap_set_muzzy_decay(&heap, muzzy_decays_ms[i]);
+        page_heap_set_decay(&heap, STAGE_MUZZY, muzzy_decays_ms[i]);
         load = (struct load){.heap = &heap, .random = seed + i};
         for (unsigned step = 0; step < 5000; step++) {
             load_step(&load);
@@ -495,7 +495,7 @@ static void threads_share_a_heap_while_it_purges(void **state)
     uint64_t seed = unit_seed(11);
     for (unsigned round = 0; round < 3; round++) {
         page_heap_init(&heap, NULL, decays_ms[round]);
-        page_heap_set_muzzy_decay(&heap, muzzy_decays_ms[round]);
+        page_heap_set_decay(&heap, STAGE_MUZZY, muzzy_decays_ms[round]);
         pthread_t threads[WORKERS];
         for (unsigned i = 0; i < WORKERS; i++) {
             loads[i] = (struct load){.heap = &heap, .random = seed + i};

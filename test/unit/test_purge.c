@@ -204,7 +204,7 @@ static void pages_that_the_program_locked_in_memory_are_purged_too(void **state)
 static void init_with_muzzy(struct page_heap *heap, int64_t decay_ms)
 {
     page_heap_init(heap, NULL, decay_ms);
-    page_heap_set_muzzy_decay(heap, DECAY_NEVER);
+    page_heap_set_decay(heap, STAGE_MUZZY, DECAY_NEVER);
 }
 
 static void expect_stages(const struct page_heap *heap, size_t dirty, size_t muzzy)
@@ -297,8 +297,8 @@ static void a_chunk_of_muzzy_pages_stays_until_they_are_clean(void **state)
         if (way == 0) {
             page_heap_purge(&heap, 0);
         } else if (way == 1) {
-            page_heap_set_muzzy_decay(&heap, 0);
-            page_heap_set_muzzy_decay(&heap, 10000);
+            page_heap_set_decay(&heap, STAGE_MUZZY, 0);
+            page_heap_set_decay(&heap, STAGE_MUZZY, 10000);
         } else {
             pass_time(&heap);
         }
@@ -329,7 +329,7 @@ static void a_purge_of_muzzy_pages_leaves_their_dirty_neighbours(void **state)
     expect_stages(&heap, 0, 20);
     run_free(runs[1], 10);
     expect_stages(&heap, 10, 20);
-    page_heap_set_muzzy_decay(&heap, 0);
+    page_heap_set_decay(&heap, STAGE_MUZZY, 0);
     expect_stages(&heap, 10, 0);
     assert_int_equal(heap.stage[STAGE_MUZZY].purge_call_count, 2);
     run_free(runs[3], 10);
@@ -344,7 +344,7 @@ static void pages_pass_both_stages_in_their_times(void **state)
     const uint64_t epoch_ns = 3600ull * 1000000000;
     const int64_t decay_ms = 3600 * 1000 * (int64_t)DECAY_STEPS;
     page_heap_init(&heap, NULL, decay_ms);
-    page_heap_set_muzzy_decay(&heap, decay_ms);
+    page_heap_set_decay(&heap, STAGE_MUZZY, decay_ms);
     struct run *keeper = must_alloc(&heap, 1);
     struct run *runs[10];
     for (unsigned i = 0; i < 10; i++) {
@@ -380,7 +380,7 @@ static void muzzy_pages_go_while_runs_are_freed(void **state)
     for (unsigned i = 0; i < 2; i++) {
         struct page_heap heap;
         page_heap_init(&heap, NULL, decays_ms[i]);
-        page_heap_set_muzzy_decay(&heap, 1);
+        page_heap_set_decay(&heap, STAGE_MUZZY, 1);
         struct run *keeper = must_alloc(&heap, 1);
         run_free(must_alloc(&heap, MUZZY_PAGES), MUZZY_PAGES);
         for (unsigned round = 0;
@@ -449,7 +449,7 @@ static void expect_calls(int64_t muzzy_decay_ms)
 {
     struct page_heap heap;
     page_heap_init(&heap, NULL, 3600 * 1000 * (int64_t)DECAY_STEPS);
-    page_heap_set_muzzy_decay(&heap, muzzy_decay_ms);
+    page_heap_set_decay(&heap, STAGE_MUZZY, muzzy_decay_ms);
     struct run *keeper = must_alloc(&heap, 1);
     uint64_t now = os_time_ns();
     idle_start();

@@ -6,13 +6,14 @@
 #include "upper_floors.h"
 
 #include "control/statistics.h"
+#include "pages/purge.h"
 
 extern const char *API(malloc_conf);
 const char *API(malloc_conf) = "narenas:12";
 
 static struct statistics refreshed(void)
 {
-    statistics_refresh();
+    assert_true(statistics_refresh());
     struct statistics now = statistics_now();
     assert_true(now.allocated <= now.active);
     assert_true(now.active <= now.mapped);
@@ -106,37 +107,151 @@ static void a_large_block_moves_active_mapped_and_resident(void **state)
     assert_int_equal(refreshed().active, before.active);
 }
 
-static void bins_and_pages_are_copied_as_they_are(void **state)
+static void the_part_of_an_arena_tells_its_bins_and_pages(void **state)
 {
     (void)state;
     struct arena *arena = fresh_arena();
     void *blocks[10];
     bool contended;
-    unsigned filled = arena_fill(arena, class_of(512), blocks, 10, &contended);
-    assert_int_equal(filled, 10);
-    struct bin_view bin = statistics_bin(arena, class_of(512));
-    assert_int_equal(bin.counters.alloc_count, 10);
-    assert_int_equal(bin.counters.fill_count, 1);
-    assert_int_equal(bin.counters.slab_count, 1);
-    assert_int_equal(bin.counters.current_slabs, 1);
-    assert_int_equal(bin.lock_count, 2);
-    assert_int_equal(bin.lock_wait_count, 0);
-    struct pages_view pages = statistics_pages(arena);
-    assert_int_equal(pages.active_pages, slab_page_count(class_of(512)));
-    assert_int_equal(pages.large_pages, 0);
-    assert_int_equal(pages.chunk_pages, arena->pages.chunk_pages);
-    assert_int_equal(pages.dirty_pages, 0);
+    uint8_t class_index = class_of(512);
+    assert_null(statistics_part(arena));
+    assert_int_equal(arena_fill(arena, class_index, blocks, 10, &contended), 10);
+    (void)refreshed();
+    const struct arena_statistics *part = statistics_part(arena);
+    assert_int_equal(part->bin[class_index].alloc_count, 10);
+    assert_int_equal(part->bin[class_index].fill_count, 1);
+    assert_int_equal(part->bin[class_index].slab_count, 1);
+    assert_int_equal(part->bin[class_index].current_slabs, 1);
+    assert_int_equal(part->bin_lock[class_index].acquire_count, 2);
+    assert_int_equal(part->bin_lock[class_index].sleep_count, 0);
+    assert_int_equal(part->totals.small.allocated, 5120);
+    assert_int_equal(part->totals.active_pages, slab_page_count(class_index));
+    assert_int_equal(part->totals.large.allocated, 0);
+    assert_int_equal(part->totals.dirty_pages, 0);
     void *large = large_alloc(arena, 65536, 1, false);
-    assert_int_equal(statistics_pages(arena).large_pages, 16);
+    (void)refreshed();
+    assert_ptr_equal(statistics_part(arena), part);
+    assert_int_equal(part->totals.large.allocated, 65536);
     large_free(large, CODE_RUN);
-    arena_flush(class_of(512), blocks, 10, &contended);
+    arena_flush(class_index, blocks, 10, &contended);
     arena_purge(arena);
-    pages = statistics_pages(arena);
-    assert_int_equal(pages.active_pages, 0);
-    assert_int_equal(pages.dirty_pages, 0);
-    assert_true(pages.purge_count > 0);
-    assert_true(pages.purge_call_count > 0);
-    assert_in_range(pages.purged_pages, 17, 16 + slab_page_count(class_of(512)));
+    (void)refreshed();
+    assert_int_equal(part->totals.active_pages, 0);
+    assert_int_equal(part->totals.dirty_pages, 0);
+    assert_true(part->totals.stage[STAGE_DIRTY].purge_count > 0);
+    assert_true(part->totals.stage[STAGE_DIRTY].purge_call_count > 0);
+    assert_in_range(part->totals.stage[STAGE_DIRTY].purged_pages, 17,
+                    16 + slab_page_count(class_index));
+}
+
+/* Numbers of stretches by kind, added up over the classes. */
+static uint64_t stretch_bytes(const struct arena_statistics *part, unsigned kind)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < STRETCH_CLASSES; i++) {
+        bytes += part->stretch[i].bytes[kind];
+    }
+    return bytes;
+}
+
+static void unused_stretches_are_the_unused_pages(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    page_heap_set_decay(&arena->pages, STAGE_MUZZY, DECAY_NEVER);
+    void *blocks[6];
+    for (unsigned i = 0; i < COUNT_OF(blocks); i++) {
+        blocks[i] = large_alloc(arena, 65536, 1, false);
+    }
+    (void)refreshed();
+    const struct arena_statistics *part = statistics_part(arena);
+    uint64_t clean = stretch_bytes(part, STRETCH_CLEAN);
+    assert_int_equal(clean, CHUNK_BYTES - 6 * 65536);
+    assert_int_equal(clean, part->totals.retained_bytes);
+    /* A tail of 4 pages falls unused: class 3 counts stretches of 16 KiB. */
+    assert_true(large_resize(blocks[1], CODE_RUN, 65536 - 16384, false));
+    (void)refreshed();
+    assert_int_equal(part->stretch[3].count[STAGE_DIRTY], 1);
+    assert_int_equal(stretch_bytes(part, STAGE_DIRTY), 16384);
+    lock_acquire(&arena->pages.lock);
+    purge_to(&arena->pages, 0);
+    lock_release(&arena->pages.lock);
+    (void)refreshed();
+    assert_int_equal(part->stretch[3].count[STAGE_DIRTY], 0);
+    assert_int_equal(part->stretch[3].count[STAGE_MUZZY], 1);
+    assert_int_equal(stretch_bytes(part, STAGE_MUZZY), 16384);
+    assert_int_equal(stretch_bytes(part, STRETCH_CLEAN), clean);
+    /* A run that is kept whole is a dirty stretch. */
+    large_free(blocks[3], CODE_RUN);
+    (void)refreshed();
+    assert_int_equal(stretch_bytes(part, STAGE_DIRTY), 65536);
+    assert_int_equal(part->totals.dirty_pages, 16);
+    for (unsigned i = 0; i < COUNT_OF(blocks); i++) {
+        if (i != 3) {
+            large_free(blocks[i], CODE_RUN);
+        }
+    }
+    arena_purge(arena);
+}
+
+static void pages_of_slabs_without_memory_are_retained(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    struct bin *bin = &arena->bin[class_of(512)];
+    void *block;
+    bool contended;
+    assert_int_equal(arena_fill(arena, class_of(512), &block, 1, &contended), 1);
+    (void)refreshed();
+    struct arena_totals before = statistics_part(arena)->totals;
+    bin->holes.purged_pages = 3;
+    struct statistics whole = refreshed();
+    struct arena_totals after = statistics_part(arena)->totals;
+    assert_int_equal(statistics_active_now(), whole.active);
+    bin->holes.purged_pages = 0;
+    assert_int_equal(after.active_pages, before.active_pages - 3);
+    assert_int_equal(after.mapped_bytes, before.mapped_bytes - 3 * PAGE_BYTES);
+    assert_int_equal(after.retained_bytes, before.retained_bytes + 3 * PAGE_BYTES);
+    arena_flush(class_of(512), &block, 1, &contended);
+}
+
+static void the_parts_add_up_to_the_whole(void **state)
+{
+    (void)state;
+    void *blocks[200];
+    for (unsigned i = 0; i < COUNT_OF(blocks); i++) {
+        blocks[i] = API(malloc)(i * (size_t)i * 100 + 1);
+    }
+    struct statistics whole = refreshed();
+    struct arena_totals sum = {0};
+    for (unsigned i = 0; i < arena_count(); i++) {
+        const struct arena_totals *totals = &statistics_part(arena_get(i))->totals;
+        for (unsigned word = 0; word < sizeof sum / sizeof(uint64_t); word++) {
+            ((uint64_t *)&sum)[word] += ((const uint64_t *)totals)[word];
+        }
+    }
+    assert_memory_equal(&sum, &statistics_part(NULL)->totals, sizeof sum);
+    assert_int_equal(whole.active, sum.active_pages * PAGE_BYTES);
+    assert_int_equal(whole.allocated, sum.small.allocated + sum.large.allocated - sum.cached_bytes);
+    assert_int_equal(whole.mapped, sum.mapped_bytes);
+    assert_int_equal(whole.retained, sum.retained_bytes);
+    assert_int_equal(statistics_active_now(), whole.active);
+    for (unsigned i = 0; i < COUNT_OF(blocks); i++) {
+        API(free)(blocks[i]);
+    }
+}
+
+static void a_reset_sets_the_counters_of_all_locks_to_zero(void **state)
+{
+    (void)state;
+    (void)refreshed();
+    assert_true(statistics_part(NULL)->lock[SHOWN_PAGES].acquire_count > arena_count());
+    statistics_reset_locks();
+    (void)refreshed();
+    const struct arena_statistics *part = statistics_part(arena_get(arena_count() - 1));
+    assert_int_equal(part->lock[SHOWN_PAGES].acquire_count, 1);
+    assert_int_equal(part->bin_lock[5].acquire_count, 1);
+    assert_true(statistics_control_lock().acquire_count < 5);
 }
 
 int main(void)
@@ -146,7 +261,11 @@ int main(void)
         cmocka_unit_test(allocated_is_the_usable_bytes_of_live_blocks),
         cmocka_unit_test(blocks_of_other_threads_count),
         cmocka_unit_test(a_large_block_moves_active_mapped_and_resident),
-        cmocka_unit_test(bins_and_pages_are_copied_as_they_are),
+        cmocka_unit_test(the_part_of_an_arena_tells_its_bins_and_pages),
+        cmocka_unit_test(unused_stretches_are_the_unused_pages),
+        cmocka_unit_test(pages_of_slabs_without_memory_are_retained),
+        cmocka_unit_test(the_parts_add_up_to_the_whole),
+        cmocka_unit_test(a_reset_sets_the_counters_of_all_locks_to_zero),
     };
     return cmocka_run_group_tests(tests, start_allocator, NULL);
 }

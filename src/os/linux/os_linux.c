@@ -244,6 +244,22 @@ bool os_link_text(const char *path, char *buffer, size_t size_bytes)
     return true;
 }
 
+bool os_file_text(const char *path, char *buffer, size_t size_bytes)
+{
+    int saved_errno = errno;
+    long file = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    long length = file < 0 ? -1 : syscall(SYS_read, file, buffer, size_bytes - 1);
+    if (file >= 0) {
+        (void)syscall(SYS_close, file);
+    }
+    errno = saved_errno;
+    if (length < 0) {
+        return false;
+    }
+    buffer[length] = '\0';
+    return true;
+}
+
 static void futex(uint32_t *word, int operation, uint32_t value, const struct timespec *limit)
 {
     int saved_errno = errno;

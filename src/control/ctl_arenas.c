@@ -1,0 +1,311 @@
+/* ctl_arenas.c: the control names that act on arenas and ask about blocks. See ctl_values.h.
+ *
+ * A block may be any 64 bits: what is no block of ours has no class code in the address map, and
+ * nothing else is asked of it then.
+ */
+#include "base/text.h"
+#include "cache/thread.h"
+#include "config/options.h"
+#include "control/ctl_values.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { PLACE_OF_ARENA = 1 };
+
+/* What jemalloc calls the precedence of sbrk(): this allocator never asks it for memory. */
+static const char dss_disabled[] = "disabled";
+
+int read_arena_dss(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    value->text = dss_disabled;
+    return 0;
+}
+
+/* As jemalloc answers on systems without sbrk(). */
+int write_arena_dss(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    const char *text;
+    memcpy(&text, new_value, sizeof text);
+    if (text_is_same(text, dss_disabled)) {
+        return 0;
+    }
+    return text_is_same(text, "primary") || text_is_same(text, "secondary") ? EFAULT : EINVAL;
+}
+
+static struct arena *arena_of_mib(const size_t *mib)
+{
+    size_t index = mib[PLACE_OF_ARENA];
+    return index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+}
+
+int read_arena_decay(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    struct arena *arena = arena_of_mib(mib);
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    value->number = (uint64_t)page_heap_decay_ms(&arena->pages, (unsigned)argument);
+    return 0;
+}
+
+/* The longest time: in nanoseconds it is still a number of 64 bits. */
+static bool is_decay_time(int64_t decay_ms)
+{
+    return decay_ms >= DECAY_NEVER && decay_ms <= (int64_t)(UINT64_MAX / 1000000 / 1000 * 1000);
+}
+
+static int set_decay(const size_t *mib, const void *new_value, unsigned stage)
+{
+    int64_t decay_ms;
+    memcpy(&decay_ms, new_value, sizeof decay_ms);
+    struct arena *arena = arena_of_mib(mib);
+    if (arena == NULL || !is_decay_time(decay_ms)) {
+        return EFAULT;
+    }
+    page_heap_set_decay(&arena->pages, stage, decay_ms);
+    return 0;
+}
+
+int write_dirty_decay(const size_t *mib, const void *new_value)
+{
+    return set_decay(mib, new_value, STAGE_DIRTY);
+}
+
+int write_muzzy_decay(const size_t *mib, const void *new_value)
+{
+    return set_decay(mib, new_value, STAGE_MUZZY);
+}
+
+int read_default_decay(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    value->number = (uint64_t)arena_default_decay_ms((unsigned)argument);
+    return 0;
+}
+
+static int set_default_decay(const void *new_value, unsigned stage)
+{
+    int64_t decay_ms;
+    memcpy(&decay_ms, new_value, sizeof decay_ms);
+    if (!is_decay_time(decay_ms)) {
+        return EFAULT;
+    }
+    arena_set_default_decay_ms(stage, decay_ms);
+    return 0;
+}
+
+/* Kept mappings belong to no arena: they follow the default. */
+int write_default_dirty_decay(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    int result = set_default_decay(new_value, STAGE_DIRTY);
+    if (result == 0) {
+        huge_set_decay(arena_default_decay_ms(STAGE_DIRTY));
+    }
+    return result;
+}
+
+int write_default_muzzy_decay(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    return set_default_decay(new_value, STAGE_MUZZY);
+}
+
+/* Both directions pass the address of a char *, the reading one to a buffer of ARENA_NAME_BYTES. */
+int call_arena_name(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    struct arena *arena = arena_of_mib(mib);
+    const char *name = NULL;
+    if (arena == NULL) {
+        return EINVAL;
+    }
+    if (buffers->old != NULL && buffers->old_length != NULL) {
+        char *buffer;
+        if (*buffers->old_length != sizeof buffer) {
+            return EINVAL;
+        }
+        memcpy(&buffer, buffers->old, sizeof buffer);
+        if (buffer == NULL) {
+            return EINVAL;
+        }
+        arena_name(arena, buffer);
+    }
+    if (buffers->new != NULL) {
+        if (buffers->new_length != sizeof name) {
+            return EINVAL;
+        }
+        memcpy(&name, buffers->new, sizeof name);
+        if (name == NULL) {
+            return EINVAL;
+        }
+        arena_set_name(arena, name);
+    }
+    return 0;
+}
+
+/* The pointer that a program asks about. */
+static bool given_pointer(const struct ctl_buffers *buffers, const void **pointer)
+{
+    if (buffers->new == NULL || buffers->new_length != sizeof *pointer) {
+        return false;
+    }
+    memcpy(pointer, buffers->new, sizeof *pointer);
+    return true;
+}
+
+int call_arena_lookup(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    const void *pointer;
+    if (!given_pointer(buffers, &pointer) || map_code(pointer) == 0) {
+        return EINVAL;
+    }
+    unsigned code = map_code(pointer);
+    unsigned index = large_arena(pointer, code)->index;
+    return ctl_copy_out(&index, sizeof index, buffers);
+}
+
+/* How full the slab of a block is. */
+struct utilization {
+    size_t free_regions;
+    size_t regions;
+    size_t slab_bytes;
+};
+
+/* The same of all slabs of a bin. */
+struct bin_utilization {
+    size_t free_regions;
+    size_t regions;
+    const void *serving; /* the slab that serves now */
+};
+
+static bool is_in_slab(unsigned code)
+{
+    return code < CODE_RUN && code / CODE_SCALE - 1 < SMALL_CLASSES;
+}
+
+/* A pointer that is none of ours counts as a slab of nothing. */
+static struct utilization utilization_of(const void *pointer, struct bin_utilization *bin_sum)
+{
+    struct utilization result = {0, 0, 0};
+    unsigned code = map_code(pointer);
+    *bin_sum = (struct bin_utilization){0, 0, NULL};
+    if (code == 0) {
+        return result;
+    }
+    if (!is_in_slab(code)) {
+        size_t bytes = code < CODE_RUN ? bin_size[code / CODE_SCALE] : large_size(pointer, code);
+        return (struct utilization){0, 1, bytes};
+    }
+    const struct run *slab = chunk_run(map_owner(pointer), pointer);
+    struct bin *bin = &arena_of_run(slab)->bin[slab->class_index];
+    lock_acquire(&bin->lock);
+    result = (struct utilization){slab->free_count, slab->region_count,
+                                  (size_t)slab->page_count * PAGE_BYTES};
+    size_t live = bin->counters.alloc_count - bin->counters.free_count;
+    /* Slabs of one class may differ by a region: what is live is exact, what is free nearly so. */
+    size_t regions = bin->counters.current_slabs * slab->region_count;
+    bin_sum->regions = regions > live ? regions : live;
+    bin_sum->free_regions = bin_sum->regions - live;
+    const struct run *serving = bin->first;
+    bin_sum->serving = serving == NULL ? NULL : chunk_page_address(serving->chunk, serving->page);
+    lock_release(&bin->lock);
+    return result;
+}
+
+/* {void *slabcur; size_t nfree, nregs, size, bin_nfree, bin_nregs} of one pointer. */
+int call_query(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    const void *pointer;
+    struct {
+        const void *serving;
+        struct utilization slab;
+        size_t bin_free_regions;
+        size_t bin_regions;
+    } answer;
+    if (buffers->old == NULL || buffers->old_length == NULL ||
+        *buffers->old_length < sizeof answer || !given_pointer(buffers, &pointer)) {
+        return EINVAL;
+    }
+    struct bin_utilization bin;
+    answer.slab = utilization_of(pointer, &bin);
+    answer.serving = bin.serving;
+    answer.bin_free_regions = bin.free_regions;
+    answer.bin_regions = bin.regions;
+    memcpy(buffers->old, &answer, sizeof answer);
+    return 0;
+}
+
+/* {size_t nfree, nregs, size} of each of many pointers. */
+int call_batch_query(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    size_t count = buffers->new_length / sizeof(void *);
+    if (buffers->old == NULL || buffers->old_length == NULL || buffers->new == NULL || count == 0 ||
+        buffers->new_length != count * sizeof(void *) ||
+        *buffers->old_length != count * sizeof(struct utilization)) {
+        return EINVAL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const void *pointer;
+        struct bin_utilization bin;
+        memcpy(&pointer, (const char *)buffers->new + i * sizeof pointer, sizeof pointer);
+        struct utilization answer = utilization_of(pointer, &bin);
+        memcpy((char *)buffers->old + i * sizeof answer, &answer, sizeof answer);
+    }
+    return 0;
+}
+
+void *(*ctl_block_source)(size_t size_bytes, int flags);
+
+/* Many blocks of one size: written is {void **blocks; size_t count; size_t size; int flags}, read
+ * is how many there were before memory was refused. */
+int call_batch_alloc(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    struct {
+        void **blocks;
+        size_t count;
+        size_t size_bytes;
+        int flags;
+    } wish;
+    size_t done = 0;
+    if (buffers->old == NULL || buffers->old_length == NULL) {
+        return EINVAL;
+    }
+    if (*buffers->old_length != sizeof done || buffers->new == NULL ||
+        buffers->new_length != sizeof wish) {
+        *buffers->old_length = 0;
+        return EINVAL;
+    }
+    memcpy(&wish, buffers->new, sizeof wish);
+    for (; done < wish.count; done++) {
+        wish.blocks[done] = ctl_block_source(wish.size_bytes, wish.flags);
+        if (wish.blocks[done] == NULL) {
+            break;
+        }
+    }
+    memcpy(buffers->old, &done, sizeof done);
+    return 0;
+}
+
+/* A thread that will not run for long. In a program with many arenas its own is purged too. */
+int act_thread_idle(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    (void)new_value;
+    struct cache *cache = thread_cache();
+    if (cache != NULL) {
+        cache_flush(cache);
+    }
+    if (arena_limit() > 2 * os_cpu_count()) {
+        arena_purge(thread_arena());
+    }
+    return 0;
+}
