@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "config/options.h"
+#include "control/ctl_cache.h"
 #include "control/ctl_values.h"
 
 #include <errno.h>
@@ -185,6 +186,7 @@ static size_t type_size(enum ctl_type type)
         return sizeof(char *);
     case CTL_NOTHING:
     case CTL_OPTION:
+    case CTL_CALL:
         break;
     }
     return 0;
@@ -212,8 +214,28 @@ static int copy_out(const struct ctl_value *value, struct ctl_buffers buffers)
     return 0;
 }
 
+static int call(enum ctl_call which, const size_t *mib, const struct ctl_buffers *buffers)
+{
+    switch (which) {
+    case CTL_CALL_CACHE_CREATE:
+        return call_cache_create(mib, buffers);
+    case CTL_CALL_CACHE_FLUSH:
+        return call_cache_flush(mib, buffers);
+    case CTL_CALL_CACHE_DESTROY:
+        return call_cache_destroy(mib, buffers);
+    case CTL_CALL_READ_SLOTS:
+        return call_read_slots(mib, buffers);
+    case CTL_CALL_WRITE_SLOTS:
+        return call_write_slots(mib, buffers);
+    }
+    return ENOENT;
+}
+
 static int run_row(const struct ctl_row *row, const size_t *mib, struct ctl_buffers buffers)
 {
+    if (row->type == CTL_CALL) {
+        return call((enum ctl_call)row->argument, mib, &buffers);
+    }
     bool reads = buffers.old != NULL || buffers.old_length != NULL;
     bool writes = buffers.new != NULL || buffers.new_length != 0;
     if ((reads && row->read == NULL) || (writes && row->write == NULL) ||

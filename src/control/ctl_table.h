@@ -4,7 +4,8 @@
  *
  * <i> in a path stands for an index, <o> for the name of an option: options have one row, and their
  * names and types come from options_table.h. Types: BOOLEAN UNSIGNED U32 U64 SIZE TEXT OPTION, and
- * NOTHING for names that only act, by their writer. A reader or writer of NULL makes the name
+ * NOTHING for names that only act, by their writer; CALL for those that get the caller's buffers,
+ * by the number that is their argument. A reader or writer of NULL makes the name
  * write-only or read-only. The argument goes to the reader: often the offset of a field.
  *
  * Names with one prefix stand together. No include guard: included once for each use.
@@ -20,6 +21,12 @@ NAME("thread.allocated", U64, read_thread_bytes, NULL, 0)
 NAME("thread.deallocated", U64, read_thread_bytes, NULL, 1)
 NAME("thread.tcache.enabled", BOOLEAN, read_cache_enabled, write_cache_enabled, 0)
 NAME("thread.tcache.flush", NOTHING, NULL, act_cache_flush, 0)
+NAME("thread.tcache.max", SIZE, read_cache_limit, write_cache_limit, 0)
+NAME("thread.tcache.ncached_max.read_sizeclass", CALL, NULL, NULL, CTL_CALL_READ_SLOTS)
+NAME("thread.tcache.ncached_max.write", CALL, NULL, NULL, CTL_CALL_WRITE_SLOTS)
+NAME("tcache.create", CALL, NULL, NULL, CTL_CALL_CACHE_CREATE)
+NAME("tcache.flush", CALL, NULL, NULL, CTL_CALL_CACHE_FLUSH)
+NAME("tcache.destroy", CALL, NULL, NULL, CTL_CALL_CACHE_DESTROY)
 NAME("opt.<o>", OPTION, read_option, NULL, 0)
 NAME("opt.malloc_conf.global_var", TEXT, read_option_source, NULL, 1)
 NAME("opt.malloc_conf.symlink", TEXT, read_option_source, NULL, 2)
@@ -32,9 +39,9 @@ NAME("arenas.narenas", UNSIGNED, read_arena_count, NULL, 0)
 NAME("arenas.quantum", SIZE, read_argument, NULL, QUANTUM)
 NAME("arenas.page", SIZE, read_argument, NULL, PAGE_BYTES)
 NAME("arenas.hugepage", SIZE, read_argument, NULL, CHUNK_BYTES)
-NAME("arenas.tcache_max", SIZE, read_argument, NULL, CACHED_SIZE_MAX)
+NAME("arenas.tcache_max", SIZE, read_default_cache_limit, NULL, 0)
 NAME("arenas.nbins", UNSIGNED, read_argument, NULL, SMALL_CLASSES)
-NAME("arenas.nhbins", UNSIGNED, read_argument, NULL, CACHED_CLASSES)
+NAME("arenas.nhbins", UNSIGNED, read_cached_classes, NULL, 0)
 NAME("arenas.bin.<i>.size", SIZE, read_class_size, NULL, 0)
 NAME("arenas.bin.<i>.nregs", U32, read_class_regions, NULL, 0)
 NAME("arenas.bin.<i>.slab_size", SIZE, read_class_slab_size, NULL, 0)

@@ -18,6 +18,16 @@ enum ctl_type {
     CTL_SIZE,
     CTL_TEXT,
     CTL_OPTION, /* the reader replaces it by the option's own type */
+    CTL_CALL,
+};
+
+/* What a CALL calls. */
+enum ctl_call {
+    CTL_CALL_CACHE_CREATE,
+    CTL_CALL_CACHE_FLUSH,
+    CTL_CALL_CACHE_DESTROY,
+    CTL_CALL_READ_SLOTS,
+    CTL_CALL_WRITE_SLOTS,
 };
 
 struct ctl_value {
@@ -35,6 +45,9 @@ int read_snapshot(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_thread_arena(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_cache_enabled(const size_t *mib, size_t argument, struct ctl_value *value);
+int read_cache_limit(const size_t *mib, size_t argument, struct ctl_value *value);
+int read_default_cache_limit(const size_t *mib, size_t argument, struct ctl_value *value);
+int read_cached_classes(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_option(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_option_source(const size_t *mib, size_t argument, struct ctl_value *value);
 int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value *value);
@@ -52,6 +65,7 @@ int read_bin_regions(const size_t *mib, size_t argument, struct ctl_value *value
 int write_epoch(const size_t *mib, const void *new_value);
 int write_thread_arena(const size_t *mib, const void *new_value);
 int write_cache_enabled(const size_t *mib, const void *new_value);
+int write_cache_limit(const size_t *mib, const void *new_value);
 int act_cache_flush(const size_t *mib, const void *new_value);
 int act_arena_decay(const size_t *mib, const void *new_value);
 int act_arena_purge(const size_t *mib, const void *new_value);
