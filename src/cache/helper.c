@@ -13,6 +13,7 @@
 #include "pages/idle.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 enum {
     /* Memory is gone 9/8 of the decay time after it fell unused, for nine wake-ups. */
@@ -29,6 +30,7 @@ static struct {
     _Atomic unsigned resting; /* users that may come before the next try; relaxed: a rough count */
     _Atomic uint32_t state;   /* any thread; seq_cst beside users; RUNNING publishes `thread` */
     uintptr_t thread;         /* written by whoever made the state STARTING */
+    bool has_exit_handler;    /* likewise */
 } helper;
 
 static bool change_state(enum state from, enum state to)
@@ -117,6 +119,15 @@ static bool is_resting(void)
     return resting > 0;
 }
 
+/* Whoever looks for threads that nobody joined, as thread checkers do at exit, finds none. */
+static void join_left_at_exit(void)
+{
+    if (change_state(LEAVING, ENDING)) {
+        os_thread_join(helper.thread);
+        atomic_store_explicit(&helper.state, NONE, memory_order_seq_cst);
+    }
+}
+
 /* Claims the right to start one. One that left is waited for: it is past all that could wait. */
 static bool claim_start(void)
 {
@@ -131,6 +142,10 @@ static NOINLINE void start_slow(void)
 {
     if (lock_is_own_fork() || is_resting() || !claim_start()) {
         return;
+    }
+    if (!helper.has_exit_handler) {
+        helper.has_exit_handler = true;
+        (void)atexit(join_left_at_exit);
     }
     idle_start();
     bool started = os_thread_start(&helper.thread, run);

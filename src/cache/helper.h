@@ -12,9 +12,9 @@
  *
  * A user is a thread that has a cache. The helper begins with the second: a process of one thread
  * stays so. When one is left it gives back what is unused and leaves, so the process has one thread
- * again a decay time later; its stack waits for whoever joins it. When the last user exits it is
- * joined first, in whatever state it is: libc ends a process with its last thread, and that must be
- * one of the program's.
+ * again a decay time later; the next user, the last, or exit() joins it. The last user joins it
+ * before it exits, in whatever state it is: libc ends a process with its last thread, and that must
+ * be one of the program's.
  *
  * Who may start it: making a thread allocates and takes libc's locks, so it is not done wherever
  * memory is asked for. It is done when a thread that is not the first gets its cache, by its first
