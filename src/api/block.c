@@ -62,6 +62,17 @@ static void *small_alloc(struct cache *cache, struct arena *arena, uint8_t class
     return block;
 }
 
+/* From a cache that the program made. What it has not comes from the arena of the request. */
+static NOINLINE void *explicit_alloc(struct cache *cache, struct arena *arena, uint8_t class_index)
+{
+    if (cache->arena != arena && *cache->front.bin[class_index + 1].head == NULL) {
+        cache_move(cache, arena);
+    }
+    void *block = cache_alloc(cache, class_index);
+    count_direct(block != NULL ? class_size(class_index) : 0, 0);
+    return block;
+}
+
 static void *large_block(const struct block_request *request, struct arena *arena, size_t usable)
 {
     void *block = large_alloc(arena, usable, request->alignment, request->zero);
@@ -82,7 +93,10 @@ void *block_alloc(const struct block_request *request)
     }
     void *block;
     if (usable <= CACHED_SIZE_MAX && request->alignment <= PAGE_BYTES) {
-        block = small_alloc(cache, arena, class_of_code(size_code[usable / 8]));
+        uint8_t class_index = class_of_code(size_code[usable / 8]);
+        block = UNLIKELY(request->cache != NULL)
+                    ? explicit_alloc(request->cache, arena, class_index)
+                    : small_alloc(cache, arena, class_index);
         if (block != NULL && request->zero) {
             memset(block, 0, usable);
         }
@@ -155,6 +169,20 @@ void block_free(void *block, unsigned code, bool uncached)
         count_direct(0, block_size(block, code));
         free_uncached(block, code);
     }
+}
+
+void block_free_into(struct cache *cache, void *block, unsigned code)
+{
+    struct cache *own;
+    if (code >= CODE_RUN || !own_cache(&own)) {
+        block_free(block, code, false);
+        return;
+    }
+    if (UNLIKELY(thread_mode() != 0)) {
+        guard_freed(block, block_size(block, code));
+    }
+    count_direct(0, block_size(block, code));
+    cache_free(cache, class_of_code(code), block);
 }
 
 bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool zero)
@@ -241,7 +269,11 @@ void *block_realloc(struct block_resize old, const struct block_request *request
     if (request->zero && usable > kept) {
         memset((char *)block + kept, 0, usable - kept);
     }
-    block_free(old.block, old.code, request->uncached);
+    if (UNLIKELY(request->cache != NULL)) {
+        block_free_into(request->cache, old.block, old.code);
+    } else {
+        block_free(old.block, old.code, request->uncached);
+    }
     return block;
 }
 

@@ -20,6 +20,7 @@ struct block_request {
     bool zero;
     bool uncached;
     struct arena *arena; /* NULL: that of the thread */
+    struct cache *cache; /* one that the program made; NULL: that of the thread */
 };
 
 /* A block. NULL when the size has no class or memory is refused. */
@@ -37,6 +38,8 @@ size_t block_size(const void *block, unsigned code);
 
 /* Takes a block back; its code is verified. errno stays as it is. */
 void block_free(void *block, unsigned code, bool uncached);
+/* The same, into a cache that the program made. */
+void block_free_into(struct cache *cache, void *block, unsigned code);
 
 /* Moves a block, growing or shrinking it, to a size of a usable_size(). NULL, nothing changed, when
  * memory is refused. */

@@ -3,13 +3,18 @@
  *     flags   31 ....... 20 | 19 ....... 8 | 7 | 6    | 5 .... 0
  *             arena + 1     | cache id + 2 | - | zero | log2 of the alignment
  *
- * A cache field of 1 means no cache. Sizes of 0 are undefined by contract; here they count as 1.
+ * A cache field of 1 means no cache. The id of a cache that does not exist gives one line and
+ * abort(); an arena that does not exist stands for that of the thread. Sizes of 0 are undefined by
+ * contract; here they count as 1.
  */
 #include "api/block.h"
 #include "api/guard.h"
 #include "api/malloc.h"
 
+#include "api/process.h"
 #include "base/bits.h"
+#include "base/print.h"
+#include "cache/explicit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,6 +25,7 @@ enum {
     FLAG_CACHE_SHIFT = 8,
     FLAG_CACHE_MASK = 0xfff,
     FLAG_CACHE_NONE = 1,
+    FLAG_CACHE_FIRST = 2, /* id 0 */
     FLAG_ARENA_SHIFT = 20,
 };
 
@@ -28,26 +34,46 @@ static size_t alignment_of(int flags)
     return (size_t)1 << (flags & FLAG_ALIGNMENT_MASK);
 }
 
-static bool is_uncached(int flags)
+static unsigned cache_field(int flags)
 {
-    return ((unsigned)flags >> FLAG_CACHE_SHIFT & FLAG_CACHE_MASK) == FLAG_CACHE_NONE;
+    return (unsigned)flags >> FLAG_CACHE_SHIFT & FLAG_CACHE_MASK;
+}
+
+/* The cache that the flags name; NULL when they name none. */
+static struct cache *cache_of(const char *function, int flags)
+{
+    unsigned field = cache_field(flags);
+    if (LIKELY(field < FLAG_CACHE_FIRST)) {
+        return NULL;
+    }
+    struct cache *cache = explicit_get(field - FLAG_CACHE_FIRST);
+    if (UNLIKELY(cache == NULL)) {
+        message_and_abort("%s(): no cache %u: never made by tcache.create, or destroyed before",
+                          function, field - FLAG_CACHE_FIRST);
+    }
+    return cache;
 }
 
 /* The arena that the flags name; NULL when they name none, or one that does not exist. */
 static struct arena *arena_of(int flags)
 {
     unsigned field = (unsigned)flags >> FLAG_ARENA_SHIFT;
-    return field == 0 ? NULL : arena_get(field - 1);
+    struct arena *arena = field == 0 ? NULL : arena_get(field - 1);
+    if (LIKELY(field == 0) || LIKELY(arena != NULL)) {
+        return arena;
+    }
+    return process_start() ? arena_demand(field - 1) : NULL;
 }
 
-static struct block_request request_of(size_t size, int flags)
+static struct block_request request_of(const char *function, size_t size, int flags)
 {
     return (struct block_request){
         .size_bytes = size,
         .alignment = alignment_of(flags),
         .zero = (flags & FLAG_ZERO) != 0,
-        .uncached = is_uncached(flags),
+        .uncached = cache_field(flags) == FLAG_CACHE_NONE,
         .arena = arena_of(flags),
+        .cache = cache_of(function, flags),
     };
 }
 
@@ -68,7 +94,7 @@ static NOINLINE void *mallocx_slow(size_t size, int flags)
     if (cached != NULL) {
         return cached;
     }
-    struct block_request request = request_of(size, flags);
+    struct block_request request = request_of("mallocx", size, flags);
     void *block = block_alloc(&request);
     return block != NULL ? block : refused("mallocx", &request);
 }
@@ -87,7 +113,7 @@ void *API(mallocx)(size_t size, int flags)
 static NOINLINE void *rallocx_slow(void *block, size_t size, int flags)
 {
     unsigned code = block_code("rallocx", block);
-    struct block_request request = request_of(size, flags);
+    struct block_request request = request_of("rallocx", size, flags);
     struct block_resize old = {block, code, block_size(block, code)};
     void *result = block_realloc(old, &request);
     return result != NULL ? result : refused("rallocx", &request);
@@ -139,10 +165,21 @@ size_t API(sallocx)(const void *block, int flags)
     return block_size(block, block_code("sallocx", block));
 }
 
+static NOINLINE void free_flagged(const char *function, void *block, int flags)
+{
+    unsigned code = block_code(function, block);
+    struct cache *cache = cache_of(function, flags);
+    if (cache != NULL) {
+        block_free_into(cache, block, code);
+    } else {
+        block_free(block, code, cache_field(flags) == FLAG_CACHE_NONE);
+    }
+}
+
 void API(dallocx)(void *block, int flags)
 {
-    if (UNLIKELY(is_uncached(flags)) || UNLIKELY(!fast_free(block))) {
-        block_free(block, block_code("dallocx", block), is_uncached(flags));
+    if (UNLIKELY(cache_field(flags) != 0) || UNLIKELY(!fast_free(block))) {
+        free_flagged("dallocx", block, flags);
     }
 }
 
@@ -150,10 +187,9 @@ void API(dallocx)(void *block, int flags)
 static NOINLINE void sdallocx_slow(void *block, size_t size, int flags)
 {
     LAUNDER(size);
-    if (!is_uncached(flags) && fast_free(block)) {
-        return;
+    if (cache_field(flags) != 0 || !fast_free(block)) {
+        free_flagged("sdallocx", block, flags);
     }
-    block_free(block, block_code("sdallocx", block), is_uncached(flags));
 }
 
 void API(sdallocx)(void *block, size_t size, int flags)

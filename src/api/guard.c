@@ -71,8 +71,5 @@ uint32_t guard_modes_of_options(void)
     if (options.stats_interval >= 0) {
         modes |= MODE_INTERVAL;
     }
-    if (!options.tcache) {
-        modes |= MODE_UNCACHED;
-    }
     return modes;
 }

@@ -7,7 +7,9 @@
 
 #include "base/bits.h"
 #include "base/print.h"
+#include "config/options.h"
 #include "os/os.h"
+#include "pages/meta.h"
 
 #include <string.h>
 
@@ -27,11 +29,15 @@ enum {
     FLUSH_MAX = 128,
     BIN_SLOTS_MAX = 1023,
     START_SLOTS = 7,
+    PIECE_LG_MIN = 3,
+    /* A bin that was given a bound may have slots outside of the block, from here on. */
+    OUTSIDE_LG_MIN = 9,
     /* Of the block of slots, kept for the first piece of each bin: without one a bin has no room
      * for a single block. */
     FIRST_PIECE_BYTES = (START_SLOTS + 1) * 8,
     RESERVE_BYTES = CACHE_BINS * FIRST_PIECE_BYTES,
-    EVENTS_PER_COLLECTION = 256,
+    EVENTS_PER_COLLECTION = 256, /* unless tcache_gc_incr_bytes counts bytes */
+    GC_INCREMENT_DEFAULT = 65536,
     CONTENDED_MAX = 16,
 };
 
@@ -39,30 +45,54 @@ static_assert(sizeof(struct cache_bin) == CODE_SCALE * 8,
               "a code times 8 is the distance of a bin");
 static_assert(offsetof(struct cache_front, bin) == 0, "from the start of the front");
 static_assert(offsetof(struct cache, front) == 0, "a cache is its own front");
-static_assert(BIN_SLOTS_MAX * sizeof(void *) < 65536, "16 bits tell the slots of a bin apart");
+static_assert((BOUND_MAX + 1) * sizeof(void *) <= 65536, "16 bits tell the slots of a bin apart");
+static_assert(BOUND_MAX < 1 << (SLOT_PIECES - 1), "a piece for each bound");
+static_assert((START_SLOTS + 1) == 1 << PIECE_LG_MIN, "the first piece of a bin is the smallest");
 static_assert(FIRST_PIECE_BYTES == (START_SLOTS + 1) * sizeof(void *), "a pointer has 8 bytes");
 static_assert(sizeof(struct cache) + RESERVE_BYTES < CACHE_BLOCK_BYTES / 2, "most is for growth");
 static_assert(sizeof(struct cache) < 4096, "a fresh thread needs one page and its first slots");
+
+/* A bin without slots. */
+ALWAYS_INLINE void empty_bin(struct cache *cache, unsigned bin_index)
+{
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    bin->head = &cache->nil;
+    bin->bottom = &cache->nil;
+    bin->full = (uint16_t)(uintptr_t)&cache->nil;
+    bin->capacity = 0;
+    cache->swings[bin_index] = 0;
+}
+
+/* All bins are without slots. */
+ALWAYS_INLINE void forget_pieces(struct cache *cache)
+{
+    memset(cache->piece, 0, sizeof cache->piece);
+    cache->slots_next = (char *)cache + bits_round_up(sizeof *cache, 64);
+    cache->slots_end = (char *)cache + CACHE_BLOCK_BYTES;
+    cache->ran_full = 0;
+    cache->at_limit = 0;
+}
+
+static void use_bounds(struct cache *cache, const struct bounds *bounds)
+{
+    cache->bounds = bounds;
+    cache->front.limit = bounds->size_max + 1;
+}
 
 struct cache *cache_init(void *block, struct arena *arena)
 {
     struct cache *cache = block;
     for (unsigned i = 0; i < CACHE_BINS; i++) {
         struct cache_bin *bin = &cache->front.bin[i];
-        bin->head = &cache->nil;
-        bin->bottom = &cache->nil;
-        bin->full = (uint16_t)(uintptr_t)&cache->nil;
-        bin->capacity = 0;
+        empty_bin(cache, i);
         bin->inverse = bin_inverse[i];
         bin->left = CACHE_LEFT;
         cache->left_seen[i] = CACHE_LEFT;
         cache->requests[i] = 0;
         cache->taken[i] = 0;
         cache->requests_told[i] = 0;
-        cache->swings[i] = 0;
     }
-    cache->ran_full = 0;
-    memset(cache->piece, 0, sizeof cache->piece);
+    forget_pieces(cache);
     cache->nil = NULL;
     cache->front.limit = CACHED_SIZE_MAX + 1;
     /* A large alignment gives blocks of 16 KiB and more mappings of their own: those ask the map.
@@ -71,13 +101,18 @@ struct cache *cache_init(void *block, struct arena *arena)
     cache->front.cache = cache;
     cache->front.mode = 0;
     cache->arena = arena;
-    cache->slots_next = (char *)block + bits_round_up(sizeof *cache, 64);
-    cache->slots_end = (char *)block + CACHE_BLOCK_BYTES;
-    cache->at_limit = 0;
+    cache->stays = false;
     cache->event_count = 0;
     cache->contended_count = 0;
+    cache->moved_bytes = 0;
+    cache->kept_bytes = 0;
     cache->direct_alloc_bytes = 0;
     cache->direct_free_bytes = 0;
+    cache->bounds = NULL;
+    const struct bounds *bounds = bound_of_options();
+    if (UNLIKELY(bounds != NULL)) {
+        use_bounds(cache, bounds);
+    }
     return cache;
 }
 
@@ -104,12 +139,47 @@ static size_t bin_bytes_limit(bool swings)
     return share > BIN_BYTES_MIN ? share : BIN_BYTES_MIN;
 }
 
-static unsigned capacity_limit(const struct cache *cache, unsigned bin)
+/* The bound that a bin was given, or BOUND_NONE. */
+static unsigned given_bound(const struct cache *cache, unsigned bin_index)
+{
+    return LIKELY(cache->bounds == NULL) ? (unsigned)BOUND_NONE
+                                         : bound_slots(cache->bounds, (uint8_t)(bin_index - 1));
+}
+
+/* Slots that a bin without a bound may have. */
+static unsigned own_limit(const struct cache *cache, unsigned bin)
 {
     bool swings = cache->swings[bin] >= SWINGS_MIN;
     unsigned by_bytes = (unsigned)(bin_bytes_limit(swings) / bin_size[bin]);
     unsigned limit = by_bytes < BIN_SLOTS_MIN ? BIN_SLOTS_MIN : by_bytes;
     return limit < BIN_SLOTS_MAX ? limit : BIN_SLOTS_MAX;
+}
+
+/* The piece for a number of slots, with the NULL at the bottom. */
+static unsigned piece_lg(unsigned capacity)
+{
+    unsigned lg = bits_highest(capacity) + 1u;
+    return lg > PIECE_LG_MIN ? lg : PIECE_LG_MIN;
+}
+
+static size_t outside_bytes(unsigned lg)
+{
+    return bits_round_up(sizeof(void *) << lg, os_page_bytes);
+}
+
+static bool is_outside(const struct cache *cache, void *const *piece)
+{
+    return (uintptr_t)piece - (uintptr_t)cache >= CACHE_BLOCK_BYTES;
+}
+
+/* Slots in a mapping, for a bin that was given so many that the block has no room for them. */
+static NOINLINE void **map_piece(unsigned lg)
+{
+    void **piece = lg < OUTSIDE_LG_MIN ? NULL : os_map(NULL, outside_bytes(lg));
+    if (piece != NULL) {
+        meta_note_untouched(-(ptrdiff_t)outside_bytes(lg)); /* It counts as metadata. */
+    }
+    return piece;
 }
 
 /* 2^lg slots, reused or fresh; NULL when the block is used up but for `reserve` bytes. */
@@ -131,47 +201,80 @@ static void **take_piece(struct cache *cache, unsigned lg, size_t reserve)
 
 static void drop_piece(struct cache *cache, void **piece, unsigned lg)
 {
+    if (UNLIKELY(is_outside(cache, piece))) {
+        if (os_unmap(piece, outside_bytes(lg))) {
+            meta_note_untouched((ptrdiff_t)outside_bytes(lg));
+        }
+        return;
+    }
     *piece = cache->piece[lg];
     cache->piece[lg] = piece;
 }
 
-/* Gives a bin a piece of 2^lg slots: capacity 2^lg - 1 and the NULL at the bottom. */
-static bool set_slots(struct cache *cache, struct cache_bin *bin, unsigned lg)
+/* The first slot of the piece of a bin with slots. */
+static void **piece_of(const struct cache_bin *bin)
 {
-    ASSERT(lg < SLOT_PIECES);
+    return bin->bottom + 1 - ((size_t)1 << piece_lg(bin->capacity));
+}
+
+/* Moves a bin to a piece of 2^lg slots. */
+static bool move_slots(struct cache *cache, unsigned bin_index, unsigned lg)
+{
+    struct cache_bin *bin = &cache->front.bin[bin_index];
     void **piece = take_piece(cache, lg, bin->capacity == 0 ? 0 : RESERVE_BYTES);
+    if (piece == NULL && given_bound(cache, bin_index) != BOUND_NONE) {
+        piece = map_piece(lg);
+    }
     if (piece == NULL) {
         return false;
     }
     unsigned count = bin_count(bin);
-    unsigned capacity = (1u << lg) - 1;
-    ASSERT(count <= capacity);
-    void **bottom = piece + capacity;
+    void **bottom = piece + ((size_t)1 << lg) - 1;
     memcpy(bottom - count, bin->head, count * sizeof(void *));
     *bottom = NULL;
     if (bin->capacity != 0) {
-        drop_piece(cache, bin->bottom - bin->capacity, bits_highest(bin->capacity + 1u));
+        drop_piece(cache, piece_of(bin), piece_lg(bin->capacity));
     }
     bin->bottom = bottom;
     bin->head = bottom - count;
-    bin->capacity = (uint16_t)capacity;
-    bin->full = (uint16_t)(uintptr_t)piece;
     return true;
 }
 
+/* Gives a bin more slots; those of a piece lie at its end, beside the NULL. */
+static bool set_slots(struct cache *cache, unsigned bin_index, unsigned capacity)
+{
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    unsigned lg = piece_lg(capacity);
+    ASSERT(lg < SLOT_PIECES);
+    ASSERT(bin_count(bin) <= capacity);
+    bool fits = bin->capacity != 0 && piece_lg(bin->capacity) == lg;
+    if (!fits && !move_slots(cache, bin_index, lg)) {
+        return false;
+    }
+    bin->capacity = (uint16_t)capacity;
+    bin->full = (uint16_t)(uintptr_t)(bin->bottom - capacity);
+    return true;
+}
+
+/* A bin doubles its slots. One without a bound uses its pieces whole, so a limit between two of
+ * them is the lower one. */
 static NOINLINE bool grow_slow(struct cache *cache, unsigned bin_index)
 {
     struct cache_bin *bin = &cache->front.bin[bin_index];
+    unsigned bound = given_bound(cache, bin_index);
+    unsigned limit = bound != BOUND_NONE ? bound : own_limit(cache, bin_index);
     if (bin->capacity == 0) {
-        unsigned limit = capacity_limit(cache, bin_index);
         unsigned start = limit < START_SLOTS ? limit : START_SLOTS;
-        bool first = set_slots(cache, bin, bits_highest(start + 1));
+        bool first = set_slots(cache, bin_index,
+                               bound != BOUND_NONE ? start : (1u << bits_highest(start + 1)) - 1);
         CHECK(first);
         return first;
     }
     unsigned wanted = bin->capacity * 2u + 1;
-    if (wanted <= capacity_limit(cache, bin_index) &&
-        set_slots(cache, bin, bits_highest(wanted + 1))) {
+    if (bound != BOUND_NONE && wanted > bound && bound > bin->capacity) {
+        wanted = bound;
+    }
+    if (wanted <= limit && set_slots(cache, bin_index, wanted)) {
         return true;
     }
     cache->at_limit |= (uint64_t)1 << bin_index;
@@ -201,15 +304,17 @@ static bool grow(struct cache *cache, unsigned bin_index, bool full)
 void cache_move(struct cache *cache, struct arena *arena)
 {
     cache_merge_counters(cache);
-    atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&arena->thread_count, 1, memory_order_relaxed);
+    if (cache->pointer != NULL) {
+        atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&arena->thread_count, 1, memory_order_relaxed);
+    }
     cache->arena = arena;
 }
 
 /* A thread whose batches often find locks held moves to another arena. */
 static void note_contention(struct cache *cache, bool contended)
 {
-    if (!contended || ++cache->contended_count < CONTENDED_MAX) {
+    if (!contended || cache->stays || ++cache->contended_count < CONTENDED_MAX) {
         return;
     }
     cache->contended_count = 0;
@@ -277,14 +382,9 @@ static bool fill(struct cache *cache, unsigned bin_index)
     return filled > 0;
 }
 
-/* Once in a number of slow events: gives back half of what idle bins hold, and has the arena look
- * at the clock, since a program may go on for long without freeing a run. */
-static void collect(struct cache *cache)
+/* Gives back half of what idle bins hold. */
+static void collect_idle_bins(struct cache *cache)
 {
-    uint64_t now_ns = os_time_coarse_ns();
-    cache->event_count = 0;
-    arena_decay(cache->arena, now_ns);
-    huge_decay(now_ns);
     for (unsigned i = 1; i < CACHE_BINS; i++) {
         struct cache_bin *bin = &cache->front.bin[i];
         unsigned count = bin_count(bin);
@@ -295,11 +395,53 @@ static void collect(struct cache *cache)
     }
 }
 
+/* Once in a number of slow events: looks for idle bins, and has the arena look at the clock, since
+ * a program may go on for long without freeing a run. */
+static void collect(struct cache *cache)
+{
+    uint64_t now_ns = os_time_coarse_ns();
+    cache->event_count = 0;
+    arena_decay(cache->arena, now_ns);
+    huge_decay(now_ns);
+    cache->kept_bytes += cache->moved_bytes;
+    cache->moved_bytes = 0;
+    if (LIKELY(cache->bounds == NULL) || cache->kept_bytes >= options.tcache_gc_delay_bytes) {
+        cache->kept_bytes = 0;
+        collect_idle_bins(cache);
+    }
+}
+
 static void note_event(struct cache *cache)
 {
     if (++cache->event_count >= EVENTS_PER_COLLECTION) {
         collect(cache);
     }
+}
+
+/* The same where options may ask for a rhythm by bytes: about those that the event moves. */
+static NOINLINE void note_bounded_event(struct cache *cache, unsigned bin_index)
+{
+    if (options.tcache_gc_incr_bytes == GC_INCREMENT_DEFAULT) {
+        note_event(cache);
+    }
+    unsigned moved = cache->front.bin[bin_index].capacity / 2u + 1;
+    cache->moved_bytes += (uint64_t)moved * bin_size[bin_index];
+    if (options.tcache_gc_incr_bytes != GC_INCREMENT_DEFAULT &&
+        cache->moved_bytes >= options.tcache_gc_incr_bytes) {
+        collect(cache);
+    }
+}
+
+/* An empty or full bin. True when it may hold nothing, by its bound: blocks of its class come and
+ * go one by one. */
+static bool is_barred(struct cache *cache, unsigned bin_index)
+{
+    if (LIKELY(cache->bounds == NULL)) {
+        note_event(cache);
+        return false;
+    }
+    note_bounded_event(cache, bin_index);
+    return given_bound(cache, bin_index) == 0;
 }
 
 static void reset_left(struct cache *cache, unsigned bin_index)
@@ -308,22 +450,75 @@ static void reset_left(struct cache *cache, unsigned bin_index)
     cache->front.bin[bin_index].left = CACHE_LEFT;
 }
 
+static void count_request(struct cache *cache, unsigned bin_index)
+{
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    if (bin->left == 0 || --bin->left == 0) {
+        reset_left(cache, bin_index);
+    }
+}
+
+/* Blocks of a barred bin are counted as if it had been filled and flushed. */
+static NOINLINE void *alloc_past(struct cache *cache, unsigned bin_index)
+{
+    uint8_t class_index = (uint8_t)(bin_index - 1);
+    void *block = NULL;
+    if (class_index < SMALL_CLASSES) {
+        bool contended;
+        (void)arena_fill(cache->arena, class_index, &block, 1, &contended);
+        note_contention(cache, contended);
+    } else {
+        block = large_alloc_cached(cache->arena, class_index);
+    }
+    if (block != NULL) {
+        cache->taken[bin_index]++;
+        count_request(cache, bin_index);
+    }
+    return block;
+}
+
+static NOINLINE void free_past(struct cache *cache, unsigned bin_index, void *block)
+{
+    uint8_t class_index = (uint8_t)(bin_index - 1);
+    if (class_index < SMALL_CLASSES) {
+        bool contended;
+        arena_flush(class_index, &block, 1, &contended);
+        note_contention(cache, contended);
+    } else {
+        free_runs(&block, 1, class_code(class_index));
+    }
+    cache->taken[bin_index]--;
+}
+
 void *cache_alloc(struct cache *cache, uint8_t class_index)
 {
     ASSERT_SLOW(cache_is_valid(cache));
     unsigned bin_index = class_index + 1u;
     struct cache_bin *bin = &cache->front.bin[bin_index];
     if (*bin->head == NULL) {
-        note_event(cache);
+        if (is_barred(cache, bin_index)) {
+            return alloc_past(cache, bin_index);
+        }
         if (!fill(cache, bin_index)) {
             return NULL;
         }
     }
     void *block = *bin->head++;
-    if (bin->left == 0 || --bin->left == 0) {
-        reset_left(cache, bin_index);
-    }
+    count_request(cache, bin_index);
     return block;
+}
+
+/* How many blocks leave a full bin: half, or what the options say. */
+static unsigned flush_count(const struct cache *cache, unsigned bin_index)
+{
+    unsigned capacity = cache->front.bin[bin_index].capacity;
+    unsigned half = (capacity + 1) / 2;
+    if (LIKELY(cache->bounds == NULL)) {
+        return half < FLUSH_MAX ? half : FLUSH_MAX;
+    }
+    unsigned lg = bin_index > SMALL_CLASSES ? options.lg_tcache_flush_large_div
+                                            : options.lg_tcache_flush_small_div;
+    return lg == 1 ? half : capacity - (capacity >> lg);
 }
 
 void cache_free(struct cache *cache, uint8_t class_index, void *block)
@@ -335,11 +530,13 @@ void cache_free(struct cache *cache, uint8_t class_index, void *block)
         message_and_abort("free(): double free of %p: the block was freed last", block);
     }
     if (bin_count(bin) == bin->capacity) {
-        note_event(cache);
+        if (is_barred(cache, bin_index)) {
+            free_past(cache, bin_index, block);
+            return;
+        }
         if (bin_count(bin) == bin->capacity && !grow(cache, bin_index, true)) {
             ASSERT(bin->capacity > 0);
-            unsigned half = (bin->capacity + 1u) / 2;
-            flush_oldest(cache, bin_index, half < FLUSH_MAX ? half : FLUSH_MAX);
+            flush_oldest(cache, bin_index, flush_count(cache, bin_index));
         }
     }
     *--bin->head = block;
@@ -353,6 +550,45 @@ void cache_flush(struct cache *cache)
             flush_oldest(cache, i, count);
         }
     }
+}
+
+static void drop_outside_pieces(struct cache *cache)
+{
+    for (unsigned i = 1; i < CACHE_BINS && cache->bounds != NULL; i++) {
+        struct cache_bin *bin = &cache->front.bin[i];
+        if (bin->capacity > 0 && is_outside(cache, piece_of(bin))) {
+            drop_piece(cache, piece_of(bin), piece_lg(bin->capacity));
+        }
+    }
+}
+
+struct bounds cache_bounds(const struct cache *cache)
+{
+    return cache->bounds != NULL ? *cache->bounds : bound_default();
+}
+
+unsigned cache_slots(const struct cache *cache, uint8_t class_index)
+{
+    unsigned bound = given_bound(cache, class_index + 1u);
+    return bound != BOUND_NONE ? bound : own_limit(cache, class_index + 1u);
+}
+
+void cache_set_bounds(struct cache *cache, const struct bounds *bounds)
+{
+    cache_flush(cache);
+    drop_outside_pieces(cache);
+    for (unsigned i = 0; i < CACHE_BINS; i++) {
+        empty_bin(cache, i);
+    }
+    forget_pieces(cache);
+    cache->own_bounds = *bounds;
+    use_bounds(cache, &cache->own_bounds);
+}
+
+void cache_end(struct cache *cache)
+{
+    ASSERT(cache_cached_bytes(cache) == 0);
+    drop_outside_pieces(cache);
 }
 
 uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index)

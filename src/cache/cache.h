@@ -25,13 +25,14 @@
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
 
+#include "cache/bound.h"
 #include "heap/arena.h"
 #include "heap/large.h"
 
 enum {
     CACHE_BINS = CACHED_CLASSES + 1, /* bins that can hold blocks, bin 0 does not */
     CACHE_LEFT = 1 << 16,            /* allocations of a bin between events */
-    SLOT_PIECES = 12,
+    SLOT_PIECES = 14,
 };
 
 struct cache_bin {
@@ -67,9 +68,13 @@ struct cache {
     struct cache_front front;
     struct cache_front *shim; /* all-slow front of this cache, made when first needed */
     struct arena *arena;
-    struct cache *previous; /* list of all caches, under the threads lock */
+    const struct bounds *bounds; /* NULL: the bins are as large as their use makes them */
+    struct bounds own_bounds;    /* `bounds` when the owner has set them */
+    bool stays;                  /* in its arena, which was asked for by number */
+    struct cache *previous;      /* list of all caches, under the threads lock */
     struct cache *next;
-    _Atomic(struct cache_front *) *pointer; /* the thread's pointer; under the threads lock */
+    _Atomic(struct cache_front *) *pointer; /* the thread's pointer, NULL: of no thread; under the
+                                             * threads lock */
     void *nil;                              /* NULL: bottom of the bins that have no slots */
     char *slots_next;                       /* slots never used */
     char *slots_end;
@@ -79,6 +84,8 @@ struct cache {
     uint8_t swings[CACHE_BINS];         /* times that this changed, up to a bound */
     uint32_t event_count;               /* slow events since the last collection */
     uint32_t contended_count;           /* batches that found their lock held */
+    uint64_t moved_bytes;               /* since the last collection, where options count them */
+    uint64_t kept_bytes;                /* ... since the last that took blocks from idle bins */
     uint32_t left_seen[CACHE_BINS];     /* `left` at the last collection: unchanged means idle */
     uint64_t requests[CACHE_BINS];      /* allocations up to the last reset of `left` */
     int64_t taken[CACHE_BINS];          /* blocks from arenas less blocks to arenas */
@@ -108,6 +115,16 @@ void cache_merge_counters(struct cache *cache);
 uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index);
 /* Makes the cache use another arena from now on. */
 void cache_move(struct cache *cache, struct arena *arena);
+
+/* Gives all blocks back, and sizes the bins by other bounds from now on. */
+void cache_set_bounds(struct cache *cache, const struct bounds *bounds);
+/* The bounds that hold: its own, or the default. */
+struct bounds cache_bounds(const struct cache *cache);
+/* Blocks of a class that its bin may hold now. */
+unsigned cache_slots(const struct cache *cache, uint8_t class_index);
+
+/* The end of a cache, flushed: its block may serve another. */
+void cache_end(struct cache *cache);
 
 /* Bytes ever allocated from and freed to this cache's thread, by usable size. */
 uint64_t cache_allocated_bytes(const struct cache *cache);

@@ -13,6 +13,7 @@
 #include "pages/idle.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 enum {
     /* Memory is gone 9/8 of the decay time after it fell unused, for nine wake-ups. */
@@ -22,13 +23,14 @@ enum {
     RESTING_USERS = 64,
 };
 
-enum state { NONE, STARTING, RUNNING, ENDING };
+enum state { NONE, STARTING, RUNNING, LEAVING, ENDING };
 
 static struct {
     _Atomic unsigned users;   /* seq_cst: who leaves looks at it after changing the state */
     _Atomic unsigned resting; /* users that may come before the next try; relaxed: a rough count */
     _Atomic uint32_t state;   /* any thread; seq_cst beside users; RUNNING publishes `thread` */
     uintptr_t thread;         /* written by whoever made the state STARTING */
+    bool has_exit_handler;    /* likewise */
 } helper;
 
 static bool change_state(enum state from, enum state to)
@@ -43,9 +45,9 @@ static unsigned user_count(void)
     return atomic_load_explicit(&helper.users, memory_order_seq_cst);
 }
 
-static bool is_ending(void)
+static uint32_t helper_state(void)
 {
-    return atomic_load_explicit(&helper.state, memory_order_acquire) == ENDING;
+    return atomic_load_explicit(&helper.state, memory_order_seq_cst);
 }
 
 /* Whether something is left to wait for. */
@@ -61,19 +63,14 @@ static bool look_at_all(void)
 }
 
 /* False when it is to stay, or is being ended. A user that came meanwhile saw a helper and started
- * none: then this one stays, unless another was started since. */
+ * none: then this one stays, unless that user has claimed the state to start another. Nobody is
+ * left behind: who left is joined, by the next start or by the last user. */
 static bool leave(void)
 {
-    if (!change_state(RUNNING, NONE)) {
+    if (!change_state(RUNNING, LEAVING)) {
         return false;
     }
-    if (user_count() > 1 && change_state(NONE, STARTING)) {
-        helper.thread = os_thread_self();
-        atomic_store_explicit(&helper.state, RUNNING, memory_order_release);
-        return false;
-    }
-    os_thread_detach_self();
-    return true;
+    return user_count() <= 1 || !change_state(LEAVING, RUNNING);
 }
 
 /* The shorter of the times after which pages leave a stage; 0: none do so by time, or no dirty page
@@ -95,7 +92,7 @@ static void *run(void *unused)
     os_thread_set_name("jemalloc_idle");
     for (;;) {
         idle_nap(nap_ns < LEAST_NAP_NS ? LEAST_NAP_NS : nap_ns);
-        if (is_ending()) {
+        if (helper_state() == ENDING) {
             return unused;
         }
         idle_look();
@@ -122,10 +119,33 @@ static bool is_resting(void)
     return resting > 0;
 }
 
+/* Whoever looks for threads that nobody joined, as thread checkers do at exit, finds none. */
+static void join_left_at_exit(void)
+{
+    if (change_state(LEAVING, ENDING)) {
+        os_thread_join(helper.thread);
+        atomic_store_explicit(&helper.state, NONE, memory_order_seq_cst);
+    }
+}
+
+/* Claims the right to start one. One that left is waited for: it is past all that could wait. */
+static bool claim_start(void)
+{
+    if (change_state(LEAVING, STARTING)) {
+        os_thread_join(helper.thread);
+        return true;
+    }
+    return change_state(NONE, STARTING);
+}
+
 static NOINLINE void start_slow(void)
 {
-    if (lock_is_own_fork() || is_resting() || !change_state(NONE, STARTING)) {
+    if (lock_is_own_fork() || is_resting() || !claim_start()) {
         return;
+    }
+    if (!helper.has_exit_handler) {
+        helper.has_exit_handler = true;
+        (void)atexit(join_left_at_exit);
     }
     idle_start();
     bool started = os_thread_start(&helper.thread, run);
@@ -148,9 +168,23 @@ void helper_user_goes(void)
 void helper_start_when_wanted(void)
 {
     bool wanted = options.idle_purge && decay_ms() > 0 && user_count() > 1;
-    if (wanted && atomic_load_explicit(&helper.state, memory_order_seq_cst) == NONE) {
+    uint32_t state = wanted ? helper_state() : RUNNING;
+    if (state == NONE || state == LEAVING) {
         start_slow();
     }
+}
+
+/* The last user's claim to the helper. It cannot be STARTING, which a user does; and while it goes
+ * from RUNNING to LEAVING or back, once a look, this asks again. */
+static bool claim_end(void)
+{
+    for (uint32_t state = helper_state(); state == RUNNING || state == LEAVING;
+         state = helper_state()) {
+        if (change_state((enum state)state, ENDING)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void helper_end_when_unwanted(void)
@@ -158,7 +192,7 @@ void helper_end_when_unwanted(void)
     unsigned users = user_count();
     if (users == 1) {
         idle_call(); /* One that sleeps wakes, and ends by itself. */
-    } else if (users == 0 && change_state(RUNNING, ENDING)) {
+    } else if (users == 0 && claim_end()) {
         idle_rouse();
         os_thread_join(helper.thread);
         atomic_store_explicit(&helper.state, NONE, memory_order_seq_cst);

@@ -6,13 +6,15 @@
  * no cache, allocates nothing, and runs no code of the program: its signals are blocked.
  *
  *     NONE -- second user -> STARTING -> RUNNING -- last user exits -> ENDING -> NONE
- *       ^                                   |
- *       +------- one user for long ---------+
+ *                              ^           | ^                          ^
+ *                        second user       v | a user came              |
+ *                              +--------- LEAVING -- last user exits ---+
  *
  * A user is a thread that has a cache. The helper begins with the second: a process of one thread
- * stays so. When one is left it gives back what is unused and ends by itself, so the process is
- * single-threaded again a decay time later. When the last user exits it is joined first: libc ends
- * a process with its last thread, and that must be one of the program's.
+ * stays so. When one is left it gives back what is unused and leaves, so the process has one thread
+ * again a decay time later; the next user, the last, or exit() joins it. The last user joins it
+ * before it exits, in whatever state it is: libc ends a process with its last thread, and that must
+ * be one of the program's.
  *
  * Who may start it: making a thread allocates and takes libc's locks, so it is not done wherever
  * memory is asked for. It is done when a thread that is not the first gets its cache, by its first

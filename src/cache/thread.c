@@ -6,6 +6,7 @@
 #include "cache/thread.h"
 
 #include "cache/helper.h"
+#include "config/options.h"
 #include "os/os.h"
 #include "pages/meta.h"
 
@@ -43,6 +44,7 @@ static void thread_exits(void *cache);
 void thread_start(void)
 {
     lock_init(&threads.lock, LOCK_THREADS);
+    bound_start();
     threads.has_key = pthread_key_create(&threads.key, thread_exits) == 0;
 }
 
@@ -67,17 +69,16 @@ static struct cache *new_cache(struct arena *arena)
     return block == NULL ? NULL : cache_init(block, arena);
 }
 
-/* Threads lock held. */
-static void link_cache(struct cache *cache)
+/* Threads lock held. The pointer is NULL for a cache of no thread. */
+static void link_cache(struct cache *cache, _Atomic(struct cache_front *) *pointer)
 {
-    cache->pointer = &thread_front;
+    cache->pointer = pointer;
     cache->previous = NULL;
     cache->next = threads.caches;
     if (threads.caches != NULL) {
         threads.caches->previous = cache;
     }
     threads.caches = cache;
-    helper_user_comes();
 }
 
 static void unlink_cache(struct cache *cache)
@@ -86,6 +87,20 @@ static void unlink_cache(struct cache *cache)
     if (cache->next != NULL) {
         cache->next->previous = cache->previous;
     }
+}
+
+/* Threads lock held. */
+static void link_thread(struct cache *cache)
+{
+    link_cache(cache, &thread_front);
+    atomic_fetch_add_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+    helper_user_comes();
+}
+
+static void unlink_thread(struct cache *cache)
+{
+    unlink_cache(cache);
+    atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
     helper_user_goes();
 }
 
@@ -118,8 +133,8 @@ static NOINLINE struct cache *attach(void)
     lock_acquire(&threads.lock);
     struct cache *cache = threads.has_key ? new_cache(arena) : NULL;
     if (cache != NULL) {
-        atomic_fetch_add_explicit(&arena->thread_count, 1, memory_order_relaxed);
-        link_cache(cache);
+        link_thread(cache);
+        cache->front.mode = options.tcache ? 0 : MODE_UNCACHED;
         apply_modes(cache);
     }
     lock_release(&threads.lock);
@@ -187,26 +202,55 @@ static void keep_block(struct cache *cache)
 static_assert(offsetof(struct cache, shim) >= sizeof(struct spare_block),
               "the link spares the shim");
 
+static void empty_cache(struct cache *cache)
+{
+    cache_merge_counters(cache);
+    cache_flush(cache);
+    cache_end(cache);
+}
+
 /* Destructor of the thread's key. Destructors of other libraries may still allocate after it. */
 static void thread_exits(void *opaque)
 {
     struct cache *cache = opaque;
-    cache_merge_counters(cache);
-    cache_flush(cache);
+    empty_cache(cache);
     lock_acquire(&threads.lock);
     set_front(&front_exited);
-    unlink_cache(cache);
-    atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+    unlink_thread(cache);
     keep_block(cache);
     lock_release(&threads.lock);
     helper_end_when_unwanted();
+}
+
+struct cache *thread_new_other_cache(struct arena *arena)
+{
+    lock_acquire(&threads.lock);
+    struct cache *cache = new_cache(arena);
+    if (cache != NULL) {
+        link_cache(cache, NULL);
+        cache->stays = true;
+    }
+    lock_release(&threads.lock);
+    return cache;
+}
+
+void thread_delete_other_cache(struct cache *cache)
+{
+    ASSERT(cache->pointer == NULL);
+    empty_cache(cache);
+    lock_acquire(&threads.lock);
+    unlink_cache(cache);
+    keep_block(cache);
+    lock_release(&threads.lock);
 }
 
 /* Threads lock held. */
 static void switch_all(void)
 {
     for (struct cache *cache = threads.caches; cache != NULL; cache = cache->next) {
-        atomic_store_explicit(cache->pointer, &front_switch, memory_order_relaxed);
+        if (cache->pointer != NULL) {
+            atomic_store_explicit(cache->pointer, &front_switch, memory_order_relaxed);
+        }
     }
 }
 
@@ -248,6 +292,38 @@ void thread_for_each_cache(void (*visit)(struct cache *cache, void *opaque), voi
     lock_release(&threads.lock);
 }
 
+bool thread_use_arena(struct arena *arena)
+{
+    (void)thread_cache();
+    struct cache *cache = thread_front_now()->cache;
+    if (cache == NULL) {
+        return false;
+    }
+    cache_move(cache, arena);
+    cache->stays = true;
+    return true;
+}
+
+struct cached_sum {
+    const struct arena *arena;
+    size_t bytes;
+};
+
+static void add_cached(struct cache *cache, void *opaque)
+{
+    struct cached_sum *sum = opaque;
+    if (cache->arena == sum->arena) {
+        sum->bytes += cache_cached_bytes(cache);
+    }
+}
+
+size_t thread_cached_bytes(const struct arena *arena)
+{
+    struct cached_sum sum = {arena, 0};
+    thread_for_each_cache(add_cached, &sum);
+    return sum.bytes;
+}
+
 struct lock *threads_lock(void)
 {
     return &threads.lock;
@@ -256,12 +332,14 @@ struct lock *threads_lock(void)
 void thread_only_self_left(void)
 {
     struct cache *next;
+    bool is_user = false;
     for (struct cache *cache = threads.caches; cache != NULL; cache = next) {
         next = cache->next;
-        if (cache->pointer != &thread_front) {
-            unlink_cache(cache);
-            atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+        if (cache->pointer == &thread_front) {
+            is_user = true;
+        } else if (cache->pointer != NULL) {
+            unlink_thread(cache);
         }
     }
-    helper_forget(threads.caches != NULL);
+    helper_forget(is_user);
 }

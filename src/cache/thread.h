@@ -52,8 +52,19 @@ static inline uint32_t thread_mode(void)
 /* Makes the calling thread use caches or not. */
 void thread_enable_cache(bool enabled);
 
-/* Visits each cache under the threads lock. */
+/* Makes the calling thread use an arena, and stay there. False when it has no cache, used or not,
+ * since its destructors have run. */
+MUST_USE bool thread_use_arena(struct arena *arena);
+
+/* A cache of no thread, in the list of all; NULL when memory is refused. Gives its blocks and its
+ * memory back. */
+MUST_USE struct cache *thread_new_other_cache(struct arena *arena);
+void thread_delete_other_cache(struct cache *cache);
+
+/* Visits each cache, of threads and others, under the threads lock. */
 void thread_for_each_cache(void (*visit)(struct cache *cache, void *opaque), void *opaque);
+/* Bytes of the blocks that lie in caches which use the arena. */
+size_t thread_cached_bytes(const struct arena *arena);
 
 struct lock *threads_lock(void);
 /* In a forked child: the caches of the other threads are forgotten with what they hold. */

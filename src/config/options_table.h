@@ -72,27 +72,29 @@ BOOLEAN(xmalloc, false, PLAIN, "Print a line and abort when memory is refused.")
 BOOLEAN(experimental_infallible_new, false, PLAIN, "operator new aborts when memory is refused.")
 CHOICE(zero_realloc, 1, "alloc\0free\0abort\0", PLAIN, "What realloc(p, 0) does.")
 BOOLEAN(tcache, true, PLAIN, "Threads cache small blocks; false: each call goes to an arena.")
-INTEGER(tcache_max, size_t, 32768, 0, 32768, CLIP, IDLE, "bytes",
+INTEGER(tcache_max, size_t, 32768, 0, 32768, CLIP, PLAIN, "bytes",
         "The largest block that threads cache.")
-INTEGER(lg_tcache_max, size_t, 15, 0, 15, CLIP, UNMIRRORED | IDLE, "",
+INTEGER(lg_tcache_max, size_t, 15, 0, 15, CLIP, UNMIRRORED, "",
         "The same as a power of two: sets tcache_max.")
-INTEGER(lg_tcache_nslots_mul, ssize_t, 1, -16, 16, REFUSE, IDLE, "",
-        "Blocks of a class in a cache, as a power of two of the regions of a slab.")
-INTEGER(tcache_nslots_small_min, unsigned, 20, 1, 2048, CLIP, IDLE, "",
+INTEGER(lg_tcache_nslots_mul, ssize_t, 1, -16, 16, REFUSE, PLAIN, "",
+        "Most blocks of a class in a cache, as a power of two times the regions of a slab. The "
+        "defaults of these four mean: as many as the class is used for.")
+INTEGER(tcache_nslots_small_min, unsigned, 20, 1, 2048, CLIP, PLAIN, "",
         "The least of that for small blocks.")
-INTEGER(tcache_nslots_small_max, unsigned, 200, 1, 2048, CLIP, IDLE, "",
+INTEGER(tcache_nslots_small_max, unsigned, 200, 1, 2048, CLIP, PLAIN, "",
         "The most of that for small blocks.")
-INTEGER(tcache_nslots_large, unsigned, 20, 1, 2048, CLIP, IDLE, "",
+INTEGER(tcache_nslots_large, unsigned, 20, 1, 2048, CLIP, PLAIN, "",
         "Cached blocks of a class from 16 KiB on.")
-INTEGER(tcache_gc_incr_bytes, size_t, 65536, 1024, SIZE_MAX, CLIP, IDLE, "bytes",
-        "Allocated bytes between two looks at a cache for what is too much.")
-INTEGER(tcache_gc_delay_bytes, size_t, 0, 0, SIZE_MAX, CLIP, IDLE, "bytes",
-        "Allocated bytes that a class is left alone after it was filled.")
-INTEGER(lg_tcache_flush_small_div, unsigned, 1, 1, 16, CLIP, IDLE, "",
-        "The part of a full bin that goes back, as a power of two; small blocks.")
-INTEGER(lg_tcache_flush_large_div, unsigned, 1, 1, 16, CLIP, IDLE, "",
+INTEGER(tcache_gc_incr_bytes, size_t, 65536, 1024, SIZE_MAX, CLIP, PLAIN, "bytes",
+        "Bytes that go in and out of a cache between two looks for idle classes; the default: 256 "
+        "batches.")
+INTEGER(tcache_gc_delay_bytes, size_t, 0, 0, SIZE_MAX, CLIP, PLAIN, "bytes",
+        "Such bytes for which idle classes are left alone after they gave something back.")
+INTEGER(lg_tcache_flush_small_div, unsigned, 1, 1, 16, CLIP, PLAIN, "",
+        "A full class keeps its blocks divided by this power of two; small blocks.")
+INTEGER(lg_tcache_flush_large_div, unsigned, 1, 1, 16, CLIP, PLAIN, "",
         "The same for blocks from 16 KiB on.")
-CLASSES(tcache_ncached_max, uint16_t, 41, 32768, 8191, UNMIRRORED | IDLE,
+CLASSES(tcache_ncached_max, uint16_t, 41, 32768, 8191, UNMIRRORED,
         "Cached blocks by size class: first-last:count, with | between.")
 BOOLEAN(experimental_tcache_gc, true, IDLE, "jemalloc's newer rule of when caches are looked at.")
 CLASSES(bin_shards, uint8_t, 36, 14336, 64, UNMIRRORED | IDLE,

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "config/options.h"
+#include "control/ctl_cache.h"
 #include "control/ctl_values.h"
 
 #include <errno.h>

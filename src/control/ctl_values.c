@@ -133,13 +133,8 @@ int write_thread_arena(const size_t *mib, const void *new_value)
     if (options.percpu_arena != PERCPU_DISABLED && index < arena_limit()) {
         return EPERM;
     }
-    struct arena *arena = arena_get(index);
-    struct cache *cache = thread_cache();
-    if (arena == NULL || cache == NULL) {
-        return EFAULT;
-    }
-    cache_move(cache, arena);
-    return 0;
+    struct arena *arena = arena_demand(index);
+    return arena != NULL && thread_use_arena(arena) ? 0 : EFAULT;
 }
 
 int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *value)
@@ -167,6 +162,46 @@ int write_cache_enabled(const size_t *mib, const void *new_value)
     static_assert(sizeof enabled == sizeof(bool), "the value is a bool's byte");
     memcpy(&enabled, new_value, sizeof enabled);
     thread_enable_cache(enabled != 0);
+    return 0;
+}
+
+int read_default_cache_limit(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    const struct bounds *bounds = bound_of_options();
+    return number(value, bounds != NULL ? bounds->size_max : CACHED_SIZE_MAX);
+}
+
+int read_cached_classes(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)read_default_cache_limit(mib, argument, value);
+    return number(value, class_of(value->number) + 1u);
+}
+
+int read_cache_limit(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)thread_cache();
+    const struct cache *cache = thread_front_now()->cache;
+    if (cache == NULL) {
+        return read_default_cache_limit(mib, argument, value);
+    }
+    return number(value, cache_bounds(cache).size_max);
+}
+
+int write_cache_limit(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    size_t size_bytes;
+    memcpy(&size_bytes, new_value, sizeof size_bytes);
+    (void)thread_cache();
+    struct cache *cache = thread_front_now()->cache;
+    if (cache == NULL) {
+        return EFAULT;
+    }
+    struct bounds bounds = cache_bounds(cache);
+    bound_limit_size(&bounds, size_bytes);
+    cache_set_bounds(cache, &bounds);
     return 0;
 }
 

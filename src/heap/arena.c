@@ -133,6 +133,17 @@ struct arena *arena_create(void)
     return arena;
 }
 
+struct arena *arena_demand(unsigned index)
+{
+    struct arena *arena = arena_get(index);
+    if (LIKELY(arena != NULL) || index >= arena_limit()) {
+        return arena;
+    }
+    while (arena_get(index) == NULL && arena_create() != NULL) {
+    }
+    return arena_get(index);
+}
+
 static unsigned threads_of(const struct arena *arena)
 {
     return atomic_load_explicit(&arena->thread_count, memory_order_relaxed);
@@ -154,13 +165,8 @@ struct arena *arena_least_used(const struct arena *except)
 /* The arena of the CPU that the thread runs on. Those of lower numbers are made first. */
 static struct arena *arena_of_cpu(void)
 {
-    unsigned index = os_cpu_now() % arena_limit();
-    while (arena_count() <= index) {
-        if (arena_create() == NULL) {
-            return arena_get(0);
-        }
-    }
-    return arena_get(index);
+    struct arena *arena = arena_demand(os_cpu_now() % arena_limit());
+    return arena != NULL ? arena : arena_get(0);
 }
 
 struct arena *arena_for_thread(void)

@@ -123,6 +123,9 @@ unsigned arena_limit(void);
 struct arena *arena_create(void);
 /* The arena for a new thread: the least used, or that of its CPU. */
 struct arena *arena_for_thread(void);
+/* The arena of an index; an automatic one is made if it is not there yet, with those before it.
+ * NULL when there is none, or memory is refused. */
+struct arena *arena_demand(unsigned index);
 /* The arena that the fewest threads use; NULL when there is none but `except`. */
 struct arena *arena_least_used(const struct arena *except);
 /* The arena for a thread that found another one contended: the least used, or a new one; or that of

@@ -74,10 +74,9 @@ void os_wait_for(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void os_wake(uint32_t *word, unsigned waiters);
 
 /* Starts a thread of our own: all signals blocked, a small stack. False when it is refused. May
- * allocate, so the caller holds no lock. One that was started is joined, or detached by itself. */
+ * allocate, so the caller holds no lock. One that was started is joined. */
 MUST_USE bool os_thread_start(uintptr_t *thread, void *(*body)(void *));
 void os_thread_join(uintptr_t thread);
-void os_thread_detach_self(void);
 /* Names the calling thread, in at most 15 characters. */
 void os_thread_set_name(const char *name);
 

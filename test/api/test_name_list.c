@@ -120,6 +120,9 @@ static void check_readable(const char *name, const char *type)
         unsigned char value[16];
         size_t length = given;
         int result = mallctl(name, value, &length, NULL, 0);
+        if (result == ENOENT && strncmp(name, "opt.malloc_conf.", 16) == 0) {
+            return; /* that source is not set in this process */
+        }
         EXPECT(result == (given == size ? 0 : EINVAL), "%s with %zu bytes: %d", name, given,
                result);
         EXPECT(length == (given < size ? given : size), "%s: length %zu", name, length);

@@ -18,8 +18,12 @@ static void requests_get_what_they_ask_for(void **state)
     for (unsigned flags = 0; flags < 8; flags++) {
         for (unsigned s = 0; s < COUNT_OF(sizes); s++) {
             for (size_t alignment = 1; alignment <= 1 << 22; alignment *= 8) {
-                struct block_request request = {sizes[s], alignment, (flags & 1) != 0,
-                                                (flags & 2) != 0, (flags & 4) != 0 ? other : NULL};
+                struct block_request request = {sizes[s],
+                                                alignment,
+                                                (flags & 1) != 0,
+                                                (flags & 2) != 0,
+                                                (flags & 4) != 0 ? other : NULL,
+                                                NULL};
                 char *block = block_alloc(&request);
                 assert_non_null(block);
                 unsigned code = block_code("test", block);

@@ -8,7 +8,7 @@
 #include "pages/meta.h"
 
 extern const char *API(malloc_conf);
-const char *API(malloc_conf) = "narenas:16";
+const char *API(malloc_conf) = "narenas:32";
 
 static struct cache *new_cache(struct arena *arena)
 {
@@ -229,13 +229,10 @@ static void model_free(struct model *model, struct cache *cache, unsigned at)
     cache_free(cache, class_index, block);
 }
 
-static void counters_follow_a_model_of_random_operations(void **state)
+static void follow_model(uint64_t seed, struct arena *arena, struct cache *cache)
 {
-    (void)state;
-    uint64_t seed = seed_of_test("counters_follow_a_model_of_random_operations");
-    struct arena *arena = fresh_arena();
-    struct cache *cache = new_cache(arena);
     static struct model model;
+    memset(&model, 0, sizeof model);
     for (unsigned step = 0; step < 60000; step++) {
         bool grows = (step / 3000) % 2 == 0;
         if (model.count < 2000 && random_below(&seed, 10) < (grows ? 7u : 3u)) {
@@ -263,6 +260,177 @@ static void counters_follow_a_model_of_random_operations(void **state)
         assert_int_equal(arena->bin[i].counters.request_count, model.requests[i]);
     }
     check_all_is_back(cache, arena);
+}
+
+static void counters_follow_a_model_of_random_operations(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    follow_model(seed_of_test("counters_follow_a_model_of_random_operations"), arena,
+                 new_cache(arena));
+}
+
+static void they_follow_it_under_bounds_too(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"8-32768:0", "8-500:0|2000-16384:1", "8-32768:37",
+                                        "8-512:1000"};
+    for (unsigned i = 0; i < COUNT_OF(texts); i++) {
+        struct arena *arena = fresh_arena();
+        struct cache *cache = new_cache(arena);
+        struct bounds bounds = bound_default();
+        assert_true(bound_apply(&bounds, texts[i]));
+        bound_limit_size(&bounds, i % 2 == 0 ? 32768 : 5000);
+        cache_set_bounds(cache, &bounds);
+        follow_model(seed_of_test("they_follow_it_under_bounds_too"), arena, cache);
+    }
+}
+
+enum { MANY = 20000 };
+static void *many[MANY];
+
+/* The most blocks that a bin held while many came back. */
+static unsigned most_held(struct cache *cache, uint8_t class_index)
+{
+    unsigned most = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        many[i] = take(cache, class_index);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        cache_free(cache, class_index, many[i]);
+        unsigned held = count_of(cache, class_index);
+        most = held > most ? held : most;
+    }
+    assert_true(cache_is_valid(cache));
+    return most;
+}
+
+static void set_slots_of(struct cache *cache, unsigned slots)
+{
+    struct bounds bounds = bound_default();
+    for (unsigned i = 0; i < CACHED_CLASSES; i++) {
+        bounds.slots[i] = (uint16_t)slots;
+    }
+    cache_set_bounds(cache, &bounds);
+}
+
+static void a_bound_is_held_and_reached(void **state)
+{
+    (void)state;
+    static const unsigned slots[] = {0, 1, 2, 3, 6, 7, 8, 100, 1023, 1024, 3000, 4095, BOUND_MAX};
+    struct arena *arena = fresh_arena();
+    struct cache *cache = new_cache(arena);
+    for (unsigned i = 0; i < COUNT_OF(slots); i++) {
+        set_slots_of(cache, slots[i]);
+        assert_int_equal(cache_slots(cache, 3), slots[i]);
+        assert_int_equal(most_held(cache, 3), slots[i]);
+        check_all_is_back(cache, arena);
+    }
+    set_slots_of(cache, BOUND_NONE);
+    assert_true(most_held(cache, 3) >= 255);
+    check_all_is_back(cache, arena);
+}
+
+/* More slots than a cache's block has room for are mappings, which end with it. */
+static void many_slots_end_with_the_cache(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    struct cache *cache = new_cache(arena);
+    for (unsigned round = 0; round < 2; round++) {
+        size_t before = meta_touched_bytes();
+        set_slots_of(cache, BOUND_MAX);
+        for (uint8_t i = 0; i < 5; i++) {
+            assert_int_equal(most_held(cache, i), BOUND_MAX);
+        }
+        assert_true(meta_touched_bytes() >= before + 3 * 64 * 1024);
+        cache_flush(cache);
+        if (round == 0) {
+            set_slots_of(cache, 5);
+            /* The map of the blocks may have grown. */
+            assert_true(meta_touched_bytes() < before + 3 * 64 * 1024);
+        } else {
+            cache_end(cache);
+            assert_true(meta_touched_bytes() < before + 64 * 1024);
+        }
+    }
+    assert_int_equal(arena->bin[3].counters.alloc_count, arena->bin[3].counters.free_count);
+}
+
+static void a_full_bin_keeps_what_the_divisor_says(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned lg;
+        unsigned kept;
+    } cases[] = {{1, 32}, {2, 16}, {3, 8}, {16, 0}};
+    struct options saved = options;
+    struct arena *arena = fresh_arena();
+    struct cache *cache = new_cache(arena);
+    for (uint8_t class_index = 10; class_index < CACHED_CLASSES; class_index += 28) {
+        for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+            *(class_index < SMALL_CLASSES ? &options.lg_tcache_flush_small_div
+                                          : &options.lg_tcache_flush_large_div) = cases[i].lg;
+            set_slots_of(cache, 64);
+            for (unsigned j = 0; j < 65; j++) {
+                many[j] = take(cache, class_index);
+            }
+            cache_flush(cache);
+            for (unsigned j = 0; j < 65; j++) {
+                cache_free(cache, class_index, many[j]);
+            }
+            assert_int_equal(count_of(cache, class_index), cases[i].kept + 1);
+            check_all_is_back(cache, arena);
+        }
+        options = saved;
+    }
+}
+
+/* Slow events of one class until blocks of another, idle one go back. */
+static unsigned events_until_collected(struct arena *arena)
+{
+    const uint8_t idle = class_of(1024);
+    const uint8_t busy = class_of(4096);
+    struct cache *cache = new_cache(arena);
+    set_slots_of(cache, 7);
+    for (unsigned i = 0; i < 4; i++) {
+        many[i] = take(cache, idle);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        cache_free(cache, idle, many[i]);
+    }
+    unsigned held = count_of(cache, idle);
+    uint64_t before = arena->bin[busy].counters.fill_count + arena->bin[busy].counters.flush_count;
+    while (count_of(cache, idle) == held) {
+        for (unsigned i = 0; i < 100; i++) {
+            many[i] = take(cache, busy);
+        }
+        for (unsigned i = 0; i < 100; i++) {
+            cache_free(cache, busy, many[i]);
+        }
+    }
+    uint64_t after = arena->bin[busy].counters.fill_count + arena->bin[busy].counters.flush_count;
+    check_all_is_back(cache, arena);
+    return (unsigned)(after - before);
+}
+
+static void options_set_the_rhythm_of_collections(void **state)
+{
+    (void)state;
+    struct options saved = options;
+    struct arena *arena = fresh_arena();
+    unsigned usual = events_until_collected(arena);
+    options.tcache_gc_incr_bytes = 64 * 4096;
+    unsigned often = events_until_collected(arena);
+    options.tcache_gc_incr_bytes = 65536 * 4096ull;
+    unsigned seldom = events_until_collected(arena);
+    options.tcache_gc_incr_bytes = 64 * 4096;
+    options.tcache_gc_delay_bytes = 64 * 4096 * 100;
+    unsigned delayed = events_until_collected(arena);
+    options = saved;
+    EXPECT(often * 4 < usual, "%u, %u", often, usual);
+    EXPECT(seldom > usual * 4, "%u, %u", seldom, usual);
+    EXPECT(delayed > often * 20, "%u, %u", delayed, often);
 }
 
 /* What the fast path of malloc does; NULL where it falls through. */
@@ -331,6 +499,7 @@ static void a_moved_cache_uses_the_other_arena(void **state)
     struct arena *from = fresh_arena();
     struct arena *to = fresh_arena();
     struct cache *cache = new_cache(from);
+    cache->pointer = &thread_front; /* It counts as a thread's. */
     atomic_store(&from->thread_count, 1);
     void *old = take(cache, class_of(64));
     cache_flush(cache);
@@ -414,6 +583,11 @@ int main(void)
         cmocka_unit_test(a_bin_that_swings_may_hold_more),
         cmocka_unit_test(a_bin_first_used_late_finds_slots),
         cmocka_unit_test(counters_follow_a_model_of_random_operations),
+        cmocka_unit_test(they_follow_it_under_bounds_too),
+        cmocka_unit_test(a_bound_is_held_and_reached),
+        cmocka_unit_test(many_slots_end_with_the_cache),
+        cmocka_unit_test(a_full_bin_keeps_what_the_divisor_says),
+        cmocka_unit_test(options_set_the_rhythm_of_collections),
         cmocka_unit_test(requests_stay_exact_when_the_countdown_ends),
         cmocka_unit_test(idle_bins_give_their_blocks_back),
         cmocka_unit_test(a_moved_cache_uses_the_other_arena),

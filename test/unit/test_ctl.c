@@ -69,6 +69,9 @@ static void every_name_has_a_mib_of_its_depth_and_can_be_read(void **state)
         name_of(i, name);
         EXPECT(ctl_name_to_mib(name, mib, &length) == 0, "%s", name);
         assert_int_equal(length, elements_of(name));
+        if (rows[i].type == CTL_CALL) {
+            continue; /* It checks its buffers itself: test_ctl_cache.c. */
+        }
         bool has_reader = strcmp(rows[i].reader, "NULL") != 0;
         int result = ctl_by_mib(mib, length, (struct ctl_buffers){&value, &value_bytes, NULL, 0});
         bool is_source = strcmp(rows[i].reader, "read_option_source") == 0;

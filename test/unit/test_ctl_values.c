@@ -83,10 +83,23 @@ static void the_thread_moves_to_the_arena_that_is_written(void **state)
     size_t mib[] = {0, 0, other->index, 0};
     assert_true(statistics_refresh());
     assert_int_equal(read_number(read_part, mib, PART(totals.thread_count)), 1);
-    unsigned none = arena_count();
+    unsigned none = arena_limit();
     assert_int_equal(write_thread_arena(no_mib, &none), EFAULT);
     assert_int_equal(write_thread_arena(no_mib, &home->index), 0);
     assert_int_equal(other->thread_count, 0);
+}
+
+static void an_automatic_arena_is_made_when_it_is_asked_for(void **state)
+{
+    (void)state;
+    struct arena *home = thread_arena();
+    unsigned coming = arena_count() + 1;
+    assert_true(coming < arena_limit());
+    assert_null(arena_get(coming));
+    assert_int_equal(write_thread_arena(no_mib, &coming), 0);
+    assert_int_equal(thread_arena()->index, coming);
+    assert_int_equal(arena_count(), coming + 1);
+    assert_int_equal(write_thread_arena(no_mib, &home->index), 0);
 }
 
 static void bytes_of_the_thread_are_exact(void **state)
@@ -380,6 +393,7 @@ int main(void)
         cmocka_unit_test(constants_and_versions),
         cmocka_unit_test(snapshot_fields_are_those_of_the_last_refresh),
         cmocka_unit_test(the_thread_moves_to_the_arena_that_is_written),
+        cmocka_unit_test(an_automatic_arena_is_made_when_it_is_asked_for),
         cmocka_unit_test(bytes_of_the_thread_are_exact),
         cmocka_unit_test(the_cache_goes_off_and_on_and_empties),
         cmocka_unit_test(a_byte_that_is_no_truth_value_means_true),

@@ -5,10 +5,17 @@
  */
 #include "upper_floors.h"
 
+#include "cache/explicit.h"
+
 extern const char *API(malloc_conf);
 const char *API(malloc_conf) = "narenas:12";
 
 enum { ZERO = 0x40, CACHE_NONE = 1 << 8 };
+
+static int cache_flag(unsigned id)
+{
+    return (int)((id + 2) << 8);
+}
 
 static int arena_flag(const struct arena *arena)
 {
@@ -169,6 +176,132 @@ static void mistakes_name_the_function(void **state)
     API(dallocx)(block, 0);
 }
 
+static unsigned held(unsigned id, size_t size)
+{
+    const struct cache_bin *bin = &explicit_get(id)->front.bin[class_of(size) + 1];
+    return (unsigned)(bin->bottom - bin->head);
+}
+
+/* What comes from a cache of the program goes past that of the thread, and back. */
+static void a_cache_that_was_made_serves_who_names_it(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {8, 100, 5000, 20000, 32768};
+    unsigned id;
+    assert_true(explicit_create(thread_arena(), &id));
+    for (unsigned s = 0; s < COUNT_OF(sizes); s++) {
+        size_t size = sizes[s];
+        unsigned own = cached(size);
+        uint64_t allocated = cache_allocated_bytes(thread_cache());
+        uint64_t freed = cache_freed_bytes(thread_cache());
+        char *block = API(mallocx)(size, cache_flag(id) | ZERO);
+        assert_true(bytes_are(block, size, 0));
+        unsigned before = held(id, size);
+        API(dallocx)(block, cache_flag(id));
+        assert_int_equal(held(id, size), before + 1);
+        assert_ptr_equal(API(mallocx)(size, cache_flag(id)), block);
+        API(sdallocx)(block, size, cache_flag(id));
+        assert_int_equal(held(id, size), before + 1);
+        assert_int_equal(cached(size), own);
+        assert_int_equal(cache_allocated_bytes(thread_cache()) - allocated, 2 * usable_size(size));
+        assert_int_equal(cache_freed_bytes(thread_cache()) - freed, 2 * usable_size(size));
+    }
+    assert_true(explicit_destroy(id));
+}
+
+static void it_serves_reallocation_and_passes_what_no_cache_holds(void **state)
+{
+    (void)state;
+    unsigned id;
+    assert_true(explicit_create(thread_arena(), &id));
+    char *block = API(mallocx)(100, cache_flag(id));
+    unsigned before = held(id, 100);
+    unsigned own = cached(100);
+    memset(block, 7, 100);
+    block = API(rallocx)(block, 3000, cache_flag(id));
+    assert_true(bytes_are(block, 100, 7));
+    assert_int_equal(held(id, 100), before + 1);
+    assert_int_equal(cached(100), own);
+    block = API(rallocx)(block, 500000, cache_flag(id));
+    block = API(rallocx)(block, 5000000, cache_flag(id) | ZERO);
+    assert_true(bytes_are(block, 100, 7));
+    assert_true(bytes_are(block + 500000, 4500000, 0));
+    API(dallocx)(block, cache_flag(id));
+    assert_true(explicit_destroy(id));
+}
+
+/* As jemalloc does: a hit is whatever lies there, a miss comes from the arena of the flags. */
+static void it_is_filled_from_the_arena_of_the_flags(void **state)
+{
+    (void)state;
+    struct arena *one = fresh_arena();
+    struct arena *other = fresh_arena();
+    unsigned id;
+    assert_true(explicit_create(thread_arena(), &id));
+    for (size_t size = 64; size <= 32768; size *= 8) {
+        void *block = API(mallocx)(size, arena_flag(one) | cache_flag(id));
+        assert_ptr_equal(large_arena(block, map_code(block)), one);
+        API(dallocx)(block, cache_flag(id));
+        assert_ptr_equal(API(mallocx)(size, arena_flag(other) | cache_flag(id)), block);
+        API(dallocx)(block, CACHE_NONE);
+        assert_true(explicit_flush(id));
+        block = API(mallocx)(size, arena_flag(other) | cache_flag(id));
+        assert_ptr_equal(large_arena(block, map_code(block)), other);
+        API(dallocx)(block, CACHE_NONE);
+    }
+    assert_int_equal(one->thread_count, 0);
+    assert_int_equal(other->thread_count, 0);
+    assert_true(explicit_destroy(id));
+}
+
+static void an_arena_that_is_not_made_yet_is_made(void **state)
+{
+    (void)state;
+    unsigned index = arena_count();
+    assert_true(index < arena_limit());
+    void *block = API(mallocx)(100, (int)((index + 1) << 20));
+    assert_int_equal(large_arena(block, map_code(block))->index, index);
+    API(dallocx)(block, 0);
+    block = API(mallocx)(100, (int)(4095u << 20));
+    assert_non_null(block);
+    API(dallocx)(block, 0);
+}
+
+static void allocate_from_nowhere(void *flags)
+{
+    (void)API(mallocx)(100, (int)(intptr_t)flags);
+}
+
+static void free_to_nowhere(void *flags)
+{
+    API(dallocx)(API(mallocx)(100, 0), (int)(intptr_t)flags);
+}
+
+static void free_sized_to_nowhere(void *flags)
+{
+    API(sdallocx)(API(mallocx)(100, 0), 100, (int)(intptr_t)flags);
+}
+
+static void resize_to_nowhere(void *flags)
+{
+    (void)API(rallocx)(API(mallocx)(100, 0), 300, (int)(intptr_t)flags);
+}
+
+static void a_cache_that_does_not_exist_aborts_with_one_line(void **state)
+{
+    (void)state;
+    unsigned id;
+    assert_true(explicit_create(thread_arena(), &id));
+    assert_true(explicit_destroy(id));
+    void *ended = (void *)(intptr_t)cache_flag(id);
+    void *last = (void *)(intptr_t)cache_flag(4093);
+    expect_abort(allocate_from_nowhere, ended, "mallocx(): no cache 0");
+    expect_abort(allocate_from_nowhere, last, "mallocx(): no cache 4093");
+    expect_abort(free_to_nowhere, ended, "dallocx(): no cache 0");
+    expect_abort(free_sized_to_nowhere, ended, "sdallocx(): no cache 0");
+    expect_abort(resize_to_nowhere, ended, "rallocx(): no cache 0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +312,11 @@ int main(void)
         cmocka_unit_test(rallocx_keeps_content_and_zeroes_the_rest),
         cmocka_unit_test(xallocx_answers_what_the_block_then_is),
         cmocka_unit_test(mistakes_name_the_function),
+        cmocka_unit_test(a_cache_that_was_made_serves_who_names_it),
+        cmocka_unit_test(it_serves_reallocation_and_passes_what_no_cache_holds),
+        cmocka_unit_test(it_is_filled_from_the_arena_of_the_flags),
+        cmocka_unit_test(an_arena_that_is_not_made_yet_is_made),
+        cmocka_unit_test(a_cache_that_does_not_exist_aborts_with_one_line),
     };
     return cmocka_run_group_tests(tests, start_allocator, NULL);
 }

@@ -335,14 +335,27 @@ static void leave_main_first(void *unused)
     pthread_exit(NULL);
 }
 
+/* The second user goes, so the helper is about to leave, or has left, when the last one goes. */
+static void leave_main_while_it_leaves(void *round)
+{
+    struct user user;
+    (void)atexit(end_unless_in_helper);
+    user_start(&user);
+    wait_for_helpers(1);
+    user_end(&user);
+    usleep((useconds_t)(uintptr_t)round * 700);
+    pthread_exit(NULL);
+}
+
 static void it_keeps_no_process_alive(void **state)
 {
     (void)state;
     if (UNDER_THREAD_SANITIZER) {
         skip();
     }
-    for (unsigned i = 0; i < ROUNDS; i++) {
+    for (uintptr_t i = 0; i < ROUNDS; i++) {
         expect_success(leave_main_first, NULL);
+        expect_success(leave_main_while_it_leaves, (void *)i);
     }
 }
 

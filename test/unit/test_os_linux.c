@@ -258,6 +258,7 @@ static struct {
     sigset_t blocked;
     char name[32];
     uintptr_t self;
+    size_t stack_bytes;
 } started;
 
 static void *look_at_self(void *unused)
@@ -266,6 +267,10 @@ static void *look_at_self(void *unused)
     (void)pthread_sigmask(SIG_BLOCK, NULL, &started.blocked);
     (void)prctl(PR_GET_NAME, started.name, 0, 0, 0);
     started.self = os_thread_self();
+    pthread_attr_t attributes;
+    (void)pthread_getattr_np(pthread_self(), &attributes);
+    (void)pthread_attr_getstacksize(&attributes, &started.stack_bytes);
+    (void)pthread_attr_destroy(&attributes);
     return unused;
 }
 
@@ -281,6 +286,7 @@ static void a_thread_of_our_own_has_a_name_and_no_signals(void **state)
     (void)pthread_sigmask(SIG_BLOCK, NULL, &after);
     assert_int_equal(started.self, thread);
     assert_string_equal(started.name, "named_by_test");
+    assert_true(started.stack_bytes <= 1024 * 1024);
     for (int signal = 1; signal < NSIG; signal++) {
         bool can_be = signal != SIGKILL && signal != SIGSTOP && (signal < 32 || signal > 33);
         EXPECT(sigismember(&started.blocked, signal) == can_be || !can_be, "signal %d", signal);

@@ -378,6 +378,40 @@ static void a_forked_child_keeps_its_own_cache_only(void **state)
     pthread_barrier_destroy(&barrier);
 }
 
+/* While this thread owns the locks as a forking one, it finds each of them held, and passes. */
+static const struct arena *arena_after_contention(void)
+{
+    lock_fork_begins();
+    arenas_hold_locks();
+    for (unsigned i = 0; i < 100; i++) {
+        void *block = API(malloc)(100);
+        assert_non_null(block);
+        API(free)(block);
+        cache_flush(thread_cache());
+    }
+    arenas_release_locks();
+    lock_fork_ends();
+    return thread_arena();
+}
+
+static void *meet_contention(void *unused)
+{
+    const struct arena *first = arena_get(0);
+    call();
+    assert_true(thread_use_arena(arena_get(0)));
+    assert_ptr_equal(thread_arena(), first);
+    assert_ptr_equal(arena_after_contention(), first);
+    thread_cache()->stays = false;
+    assert_ptr_not_equal(arena_after_contention(), first);
+    return unused;
+}
+
+static void a_thread_stays_in_the_arena_that_it_asked_for(void **state)
+{
+    (void)state;
+    run_thread(meet_contention, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +426,7 @@ int main(void)
         cmocka_unit_test(threads_that_begin_later_have_the_modes),
         cmocka_unit_test(a_thread_turns_its_own_cache_off_and_on),
         cmocka_unit_test(a_forked_child_keeps_its_own_cache_only),
+        cmocka_unit_test(a_thread_stays_in_the_arena_that_it_asked_for),
     };
     return cmocka_run_group_tests(tests, start_allocator, NULL);
 }

@@ -35,7 +35,12 @@
 enum {
     OS_PAGE_DEFAULT = 4096,
     NS_PER_SECOND = 1000000000,
-    SMALL_STACK_BYTES = 64 * 1024, /* libc's least is 16 KiB, and more where registers are many */
+/* libc's least is 16 KiB, but 128 KiB where vector registers may be long. */
+#ifdef __aarch64__
+    SMALL_STACK_BYTES = 128 * 1024,
+#else
+    SMALL_STACK_BYTES = 64 * 1024,
+#endif
 };
 
 size_t os_page_bytes = OS_PAGE_DEFAULT;
@@ -332,11 +337,6 @@ bool os_thread_start(uintptr_t *thread, void *(*body)(void *))
 void os_thread_join(uintptr_t thread)
 {
     (void)pthread_join((pthread_t)thread, NULL);
-}
-
-void os_thread_detach_self(void)
-{
-    (void)pthread_detach(pthread_self());
 }
 
 void os_thread_set_name(const char *name)
