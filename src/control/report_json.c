@@ -198,12 +198,11 @@ static void put_array(struct json *json, const char *key, const struct members *
     close_group(json, ']');
 }
 
-static void put_source(struct json *json, const char *key, const char *text)
+/* "" when the source is not set, as in jemalloc's report. */
+static void put_source(struct json *json, const char *name, const char *text)
 {
-    if (text != NULL) {
-        put_key(json, "", key, strlen(key));
-        put_text(json, text);
-    }
+    put_key(json, "", name, strlen(name));
+    put_text(json, text != NULL ? text : "");
 }
 
 static void put_options(struct json *json)
