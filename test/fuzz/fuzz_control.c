@@ -37,7 +37,7 @@ static const struct name_row *name_draw(struct fuzz_input *input)
 static void add_option_name(struct fuzz_text *name, struct fuzz_input *input)
 {
     const struct option_row *row = option_row(input_byte(input));
-    text_add_string(name, row != NULL ? row->name : option_row(0)->name);
+    text_add_string(name, option_name(row != NULL ? row : option_row(0)));
 }
 
 /* The row's path with an index for each <i> and an option for <o>. */
