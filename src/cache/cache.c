@@ -334,20 +334,27 @@ static void free_runs(void *const *blocks, unsigned count, unsigned code)
     }
 }
 
+/* Gives blocks of a bin's class back to where they came from. */
+ALWAYS_INLINE void give_back(struct cache *cache, unsigned bin_index, void *const *blocks,
+                             unsigned count)
+{
+    uint8_t class_index = (uint8_t)(bin_index - 1);
+    cache->taken[bin_index] -= count;
+    if (class_index < SMALL_CLASSES) {
+        bool contended;
+        arena_flush(class_index, blocks, count, &contended);
+        note_contention(cache, contended);
+    } else {
+        free_runs(blocks, count, class_code(class_index));
+    }
+}
+
 /* Gives the `count` oldest blocks of a bin back; the rest moves to the bottom. */
 static void flush_oldest(struct cache *cache, unsigned bin_index, unsigned count)
 {
     struct cache_bin *bin = &cache->front.bin[bin_index];
     void **oldest = bin->bottom - count;
-    uint8_t class_index = (uint8_t)(bin_index - 1);
-    cache->taken[bin_index] -= count;
-    if (class_index < SMALL_CLASSES) {
-        bool contended;
-        arena_flush(class_index, oldest, count, &contended);
-        note_contention(cache, contended);
-    } else {
-        free_runs(oldest, count, class_code(class_index));
-    }
+    give_back(cache, bin_index, oldest, count);
     unsigned stay = bin_count(bin) - count;
     memmove(bin->bottom - stay, bin->head, stay * sizeof(void *));
     bin->head = bin->bottom - stay;
@@ -477,19 +484,6 @@ static NOINLINE void *alloc_past(struct cache *cache, unsigned bin_index)
     return block;
 }
 
-static NOINLINE void free_past(struct cache *cache, unsigned bin_index, void *block)
-{
-    uint8_t class_index = (uint8_t)(bin_index - 1);
-    if (class_index < SMALL_CLASSES) {
-        bool contended;
-        arena_flush(class_index, &block, 1, &contended);
-        note_contention(cache, contended);
-    } else {
-        free_runs(&block, 1, class_code(class_index));
-    }
-    cache->taken[bin_index]--;
-}
-
 void *cache_alloc(struct cache *cache, uint8_t class_index)
 {
     ASSERT_SLOW(cache_is_valid(cache));
@@ -531,7 +525,7 @@ void cache_free(struct cache *cache, uint8_t class_index, void *block)
     }
     if (bin_count(bin) == bin->capacity) {
         if (is_barred(cache, bin_index)) {
-            free_past(cache, bin_index, block);
+            give_back(cache, bin_index, &block, 1);
             return;
         }
         if (bin_count(bin) == bin->capacity && !grow(cache, bin_index, true)) {

@@ -23,8 +23,7 @@ void holes_init(struct holes *holes)
 
 static size_t base_margin_bytes(const struct bin *bin, uint8_t class_index)
 {
-    size_t live = (size_t)(bin->counters.alloc_count - bin->counters.free_count);
-    return larger(live * bin_size[class_index + 1] / MARGIN_DIVISOR, MARGIN_BYTES);
+    return larger(holes_live_bytes(bin, class_index) / MARGIN_DIVISOR, MARGIN_BYTES);
 }
 
 static size_t margin_bytes(const struct bin *bin, uint8_t class_index)

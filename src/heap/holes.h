@@ -21,14 +21,19 @@ enum { HOLES_SPARE, HOLES_ALL };
 
 void holes_init(struct holes *holes);
 
+/* Bytes of the regions that are out, in caches too. */
+static inline size_t holes_live_bytes(const struct bin *bin, uint8_t class_index)
+{
+    const struct bin_counters *counters = &bin->counters;
+    return (size_t)(counters->alloc_count - counters->free_count) * bin_size[class_index + 1];
+}
+
 /* Bytes of the bin's slabs that no block outside of them has, less what was given back. */
 static inline size_t holes_idle_bytes(const struct bin *bin, uint8_t class_index)
 {
-    const struct bin_counters *counters = &bin->counters;
-    size_t pages = counters->current_slabs * slab_page_count(class_index);
+    size_t pages = bin->counters.current_slabs * slab_page_count(class_index);
     size_t held = (pages - bin->holes.purged_pages) * PAGE_BYTES;
-    size_t live =
-        (size_t)(counters->alloc_count - counters->free_count) * bin_size[class_index + 1];
+    size_t live = holes_live_bytes(bin, class_index);
     return held > live ? held - live : 0;
 }
 
