@@ -9,15 +9,6 @@
 
 #include <string.h>
 
-enum {
-    /* jemalloc's defaults. */
-    SMALL_MIN_DEFAULT = 20,
-    SMALL_MAX_DEFAULT = 200,
-    LARGE_DEFAULT = 20,
-    LG_MUL_DEFAULT = 1,
-    GC_INCREMENT_DEFAULT = 65536,
-};
-
 static_assert(sizeof options.tcache_ncached_max / sizeof options.tcache_ncached_max[0] ==
                   CACHED_CLASSES,
               "the option has a number for each class that caches hold");
@@ -52,9 +43,9 @@ static unsigned small_slots(uint8_t class_index)
 
 static bool small_slots_asked(void)
 {
-    return options.tcache_nslots_small_min != SMALL_MIN_DEFAULT ||
-           options.tcache_nslots_small_max != SMALL_MAX_DEFAULT ||
-           options.lg_tcache_nslots_mul != LG_MUL_DEFAULT;
+    return options.tcache_nslots_small_min != option_defaults.tcache_nslots_small_min ||
+           options.tcache_nslots_small_max != option_defaults.tcache_nslots_small_max ||
+           options.lg_tcache_nslots_mul != option_defaults.lg_tcache_nslots_mul;
 }
 
 /* Looked at in words: this is part of the start of each program. */
@@ -71,7 +62,7 @@ static bool ranges_asked(void)
 
 static bool rhythm_asked(void)
 {
-    return options.tcache_gc_incr_bytes != GC_INCREMENT_DEFAULT ||
+    return options.tcache_gc_incr_bytes != option_defaults.tcache_gc_incr_bytes ||
            options.tcache_gc_delay_bytes != 0 || options.lg_tcache_flush_small_div != 1 ||
            options.lg_tcache_flush_large_div != 1;
 }
@@ -84,14 +75,15 @@ static unsigned slots_of_options(uint8_t class_index)
     }
     if (class_index >= SMALL_CLASSES) {
         unsigned slots = options.tcache_nslots_large;
-        return slots == LARGE_DEFAULT ? BOUND_NONE : slots;
+        return slots == option_defaults.tcache_nslots_large ? BOUND_NONE : slots;
     }
     return small_slots_asked() ? small_slots(class_index) : BOUND_NONE;
 }
 
 void bound_start(void)
 {
-    by_options.asked = small_slots_asked() || options.tcache_nslots_large != LARGE_DEFAULT ||
+    by_options.asked = small_slots_asked() ||
+                       options.tcache_nslots_large != option_defaults.tcache_nslots_large ||
                        options.tcache_max != CACHED_SIZE_MAX || rhythm_asked() || ranges_asked();
     if (!by_options.asked) {
         return;

@@ -37,7 +37,6 @@ enum {
     FIRST_PIECE_BYTES = (START_SLOTS + 1) * 8,
     RESERVE_BYTES = CACHE_BINS * FIRST_PIECE_BYTES,
     EVENTS_PER_COLLECTION = 256, /* unless tcache_gc_incr_bytes counts bytes */
-    GC_INCREMENT_DEFAULT = 65536,
     CONTENDED_MAX = 16,
 };
 
@@ -428,12 +427,12 @@ static void note_event(struct cache *cache)
 /* The same where options may ask for a rhythm by bytes: about those that the event moves. */
 static NOINLINE void note_bounded_event(struct cache *cache, unsigned bin_index)
 {
-    if (options.tcache_gc_incr_bytes == GC_INCREMENT_DEFAULT) {
+    if (options.tcache_gc_incr_bytes == option_defaults.tcache_gc_incr_bytes) {
         note_event(cache);
     }
     unsigned moved = cache->front.bin[bin_index].capacity / 2u + 1;
     cache->moved_bytes += (uint64_t)moved * bin_size[bin_index];
-    if (options.tcache_gc_incr_bytes != GC_INCREMENT_DEFAULT &&
+    if (options.tcache_gc_incr_bytes != option_defaults.tcache_gc_incr_bytes &&
         cache->moved_bytes >= options.tcache_gc_incr_bytes) {
         collect(cache);
     }

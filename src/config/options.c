@@ -140,7 +140,7 @@ static const struct option_row rows[] = {
 struct options options = {
 #include "config/options_table.h"
 };
-static const struct options initial_options = {
+const struct options option_defaults = {
 #include "config/options_table.h"
 };
 #undef BOOLEAN
@@ -218,7 +218,7 @@ const char *option_text(const struct option_row *row)
 
 void options_reset(void)
 {
-    options = initial_options;
+    options = option_defaults;
 }
 
 /* One pair of a configuration string. */

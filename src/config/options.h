@@ -45,6 +45,8 @@ struct options {
 #undef ABSENT
 
 extern struct options options;
+/* What they are where nobody sets them. */
+extern const struct options option_defaults;
 
 /* The fields of CLASSES, of each size class: 0 where nothing was set, else the number plus 1. */
 

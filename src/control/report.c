@@ -336,9 +336,7 @@ static void print_bins(struct printer *printer, const struct arena_statistics *p
             }
         }
     }
-    if (in_gap) {
-        print(printer, "%20s ---\n", "");
-    }
+    print_gap(printer, &in_gap, false);
 }
 
 static void print_large(struct printer *printer, const struct arena_statistics *part,
@@ -360,9 +358,7 @@ static void print_large(struct printer *printer, const struct arena_statistics *
                   large.request_count, rate(large.request_count, uptime), large.current_count);
         }
     }
-    if (in_gap) {
-        print(printer, "%20s ---\n", "");
-    }
+    print_gap(printer, &in_gap, false);
 }
 
 static size_t stretch_size(unsigned index)
@@ -393,9 +389,7 @@ static void print_stretches(struct printer *printer, const struct arena_statisti
                   stretch.count[STRETCH_CLEAN], stretch.bytes[STRETCH_CLEAN], count, bytes);
         }
     }
-    if (in_gap) {
-        print(printer, "%20s ---\n", "");
-    }
+    print_gap(printer, &in_gap, false);
 }
 
 static void print_stage(struct printer *printer, const char *name, int64_t decay_ms, uint64_t pages,
