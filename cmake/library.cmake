@@ -4,9 +4,20 @@ file(GLOB DG_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*/*.c
 list(FILTER DG_SOURCES EXCLUDE REGEX dso_handle)
 # What few programs ever call goes last, out of the pages that each start reads.
 set(DG_COLD_SOURCES ${DG_SOURCES})
-list(FILTER DG_COLD_SOURCES INCLUDE REGEX "/control/")
-list(FILTER DG_SOURCES EXCLUDE REGEX "/control/")
+list(FILTER DG_COLD_SOURCES INCLUDE REGEX "/(control/.*|config/option_.*|base/(check|print|text))\\.c")
+list(REMOVE_ITEM DG_SOURCES ${DG_COLD_SOURCES})
 list(APPEND DG_SOURCES ${DG_COLD_SOURCES})
+
+# What each start runs goes first: a linker script made from the list of tools/start_order.
+set(DG_LAYOUT ${CMAKE_BINARY_DIR}/layout.ld)
+set(start_list ${CMAKE_SOURCE_DIR}/cmake/start_functions.txt)
+file(STRINGS ${start_list} start_functions REGEX "^[A-Za-z_]")
+list(TRANSFORM start_functions REPLACE "(.+)" "    *(.text.\\1 .text.\\1.*)")
+list(JOIN start_functions "\n" DG_START_SECTIONS)
+configure_file(${CMAKE_SOURCE_DIR}/cmake/layout.ld.in ${DG_LAYOUT} @ONLY)
+include(CheckLinkerFlag)
+check_linker_flag(C "-Wl,-T,${DG_LAYOUT}" DG_HAS_LAYOUT)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${start_list})
 
 # What the shared library exports is src/symbols.txt, turned into an anonymous version script: the
 # names stay unversioned, as programs built against jemalloc expect them.
@@ -45,8 +56,10 @@ set_target_properties(jemalloc_pic PROPERTIES OUTPUT_NAME jemalloc_pic)
 if(NOT DG_PREFIXED)
   dg_library(jemalloc SHARED ON)
   target_sources(jemalloc PRIVATE ${CMAKE_SOURCE_DIR}/src/os/linux/dso_handle.c)
-  set_target_properties(jemalloc PROPERTIES SOVERSION 2 LINK_DEPENDS ${DG_VERSION_SCRIPT})
-  target_link_options(jemalloc PRIVATE -Wl,--version-script=${DG_VERSION_SCRIPT} -Wl,-z,nodelete
+  set_target_properties(jemalloc PROPERTIES SOVERSION 2
+    LINK_DEPENDS "${DG_VERSION_SCRIPT};${DG_LAYOUT}")
+  target_link_options(jemalloc PRIVATE $<$<BOOL:${DG_HAS_LAYOUT}>:-Wl,-T,${DG_LAYOUT}>
+    -Wl,--version-script=${DG_VERSION_SCRIPT} -Wl,-z,nodelete
     -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs -Wl,--as-needed -Wl,--build-id=sha1
     -Wl,-O1 -Wl,--gc-sections -Wl,-z,noseparate-code -nodefaultlibs -nostartfiles)
   # libc alone: no libgcc_s, no libstdc++. The start files keep constructors and atfork working.
