@@ -106,7 +106,7 @@ static inline unsigned bits_set_zeros(uint64_t *words, unsigned first, unsigned 
     while (first < end) {
         unsigned offset = first % WORD_BITS;
         unsigned here = end - first < WORD_BITS - offset ? end - first : WORD_BITS - offset;
-        uint64_t mask = bits_mask(offset, here);
+        uint64_t mask = ~(uint64_t)0 >> (WORD_BITS - here) << offset; /* here > 0 */
         uint64_t *word = &words[first / WORD_BITS];
         if ((*word & mask) != 0) {
             return first - offset + bits_lowest(*word & mask);

@@ -14,19 +14,11 @@
 
 enum { SLAB_PAGES_MAX = 64 };
 
-/* Pages of a slab, and ceil(2^32 / size), which divides offsets within it exactly, up to 64 pages.
- * Sizes are a balance: a small slab empties sooner and pins less, a large one is taken less often.
- * Written by slab_start() alone. */
-struct slab_shape {
-    uint32_t reciprocal;
-    uint8_t page_count;
-};
-
 #define SHAPE(size, pages)                                           \
     {                                                                \
         (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size)), pages \
     }
-static struct slab_shape shapes[SMALL_CLASSES] = {
+struct slab_shape slab_shapes[SMALL_CLASSES] = {
     SHAPE(8, 1),      SHAPE(16, 2),    SHAPE(32, 4),    SHAPE(48, 4),     SHAPE(64, 4),
     SHAPE(80, 4),     SHAPE(96, 4),    SHAPE(112, 4),   SHAPE(128, 4),    SHAPE(160, 4),
     SHAPE(192, 4),    SHAPE(224, 4),   SHAPE(256, 4),   SHAPE(320, 4),    SHAPE(384, 4),
@@ -56,15 +48,9 @@ void slab_start(void)
     for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
         if (options.slab_sizes[i] != 0) {
             unsigned asked = options.slab_sizes[i] - 1u;
-            shapes[i].page_count = (uint8_t)within_bounds(class_size(i), asked);
+            slab_shapes[i].page_count = (uint8_t)within_bounds(class_size(i), asked);
         }
     }
-}
-
-unsigned slab_page_count(uint8_t class_index)
-{
-    ASSERT(class_index < SMALL_CLASSES);
-    return shapes[class_index].page_count;
 }
 
 static size_t region_size(const struct run *slab)
@@ -95,7 +81,7 @@ static void place_regions(struct run *slab)
 
 struct run *slab_new(struct page_heap *heap, uint8_t class_index)
 {
-    struct run *slab = run_alloc_slab(heap, shapes[class_index].page_count);
+    struct run *slab = run_alloc_slab(heap, slab_shapes[class_index].page_count);
     if (slab == NULL) {
         return NULL;
     }
@@ -209,7 +195,7 @@ unsigned slab_take(struct run *slab, void **regions, unsigned wanted)
 
 static unsigned region_at(const struct run *slab, size_t offset)
 {
-    return (unsigned)((offset * shapes[slab->class_index].reciprocal) >> 32);
+    return (unsigned)((offset * slab_shapes[slab->class_index].reciprocal) >> 32);
 }
 
 /* Pages that lie whole in freed regions, as bits. */
@@ -284,7 +270,7 @@ static unsigned region_index(const struct run *slab, const void *region)
     if (offset >= (size_t)slab->page_count * PAGE_BYTES) {
         return RUN_REGIONS_MAX;
     }
-    unsigned index = (unsigned)((offset * shapes[slab->class_index].reciprocal) >> 32);
+    unsigned index = (unsigned)((offset * slab_shapes[slab->class_index].reciprocal) >> 32);
     bool starts = index < slab->region_count && index * region_size(slab) == offset;
     return starts ? index : RUN_REGIONS_MAX;
 }
@@ -300,7 +286,7 @@ COLD NOINLINE _Noreturn void slab_report(const struct run *slab, const void *reg
 const void *slab_put(struct run *slab, const void *region, unsigned count)
 {
     ASSERT(count > 0);
-    uint64_t reciprocal = shapes[slab->class_index].reciprocal;
+    uint64_t reciprocal = slab_shapes[slab->class_index].reciprocal;
     uint64_t product = ((uintptr_t)region - (uintptr_t)slab->first) * reciprocal;
     uint64_t index = product >> 32;
     /* The low half of the product is below the reciprocal exactly when the offset is a multiple of

@@ -25,11 +25,25 @@
 #include "heap/class.h"
 #include "pages/page_heap.h"
 
+/* Pages of a slab, and ceil(2^32 / size), which divides offsets within it exactly, up to 64 pages.
+ * Sizes are a balance: a small slab empties sooner and pins less, a large one is taken less often
+ * (docs/decisions/slab-sizes.md). Written by slab_start() alone. */
+struct slab_shape {
+    uint32_t reciprocal;
+    uint8_t page_count;
+};
+HIDDEN extern struct slab_shape slab_shapes[SMALL_CLASSES];
+
 /* Takes the option slab_sizes. Before the first slab. */
 void slab_start(void);
 
-/* Pages of a slab of a class; class_index < SMALL_CLASSES. Constant after slab_start(). */
-unsigned slab_page_count(uint8_t class_index);
+/* Pages of a slab of a class. Constant after slab_start(). */
+static inline unsigned slab_page_count(uint8_t class_index)
+{
+    ASSERT(class_index < SMALL_CLASSES);
+    return slab_shapes[class_index].page_count;
+}
+
 /* Regions that a slab of the class has at least. */
 unsigned slab_region_count(uint8_t class_index);
 
