@@ -7,9 +7,11 @@
 #include "api/process.h"
 
 #include "api/guard.h"
+#include "api/malloc.h"
 #include "base/names.h"
 #include "base/print.h"
 #include "config/options.h"
+#include "control/ctl.h"
 #include "control/report.h"
 #include "control/statistics.h"
 #include "os/os.h"
@@ -62,6 +64,7 @@ static void start_pieces(void)
 {
     os_start();
     message_sink = write_message;
+    ctl_block_source = API(mallocx);
     bool any_option = options_load();
     meta_start();
     map_start();

@@ -30,25 +30,17 @@ static uint64_t field_at(const void *structure, size_t offset)
     return result;
 }
 
-/* arenas.narenas: the automatic ones, made or not yet, and all others. */
-static unsigned visible_arenas(void)
-{
-    unsigned count = arena_count();
-    unsigned limit = arena_limit();
-    return count > limit ? count : limit;
-}
-
 /* The index that means all arenas, or its older form, the number of arenas, which Redis uses. */
 static bool means_all_arenas(size_t index)
 {
-    return index == CTL_ALL_ARENAS || (index < ARENAS_MAX && index == visible_arenas());
+    return index == CTL_ALL_ARENAS || (index < ARENAS_MAX && index == arena_visible_count());
 }
 
 /* stats.arenas.<i>: an arena that the last snapshot knows, or all of them. */
-static bool has_part(size_t index)
+static const struct arena_statistics *part_of_index(size_t index)
 {
     struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
-    return arena != NULL ? statistics_part(arena) != NULL : means_all_arenas(index);
+    return arena != NULL || means_all_arenas(index) ? statistics_part(arena) : NULL;
 }
 
 bool ctl_index_is_valid(enum ctl_index kind, size_t index)
@@ -56,9 +48,9 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index)
     enum { PAGE_SLAB_SIZES = 64, STRETCH_SIZES = CLASS_COUNT - SMALL_CLASSES + 3 };
     switch (kind) {
     case INDEX_ARENA:
-        return means_all_arenas(index) || index <= visible_arenas();
+        return means_all_arenas(index) || index <= arena_visible_count();
     case INDEX_STATS_ARENA:
-        return has_part(index);
+        return part_of_index(index) != NULL;
     case INDEX_BIN:
         return index < SMALL_CLASSES;
     case INDEX_LARGE:
@@ -106,8 +98,7 @@ int read_version(const size_t *mib, size_t argument, struct ctl_value *value)
 int read_snapshot(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)mib;
-    struct statistics snapshot = statistics_now();
-    return number(value, field_at(&snapshot, argument));
+    return statistics_read_whole(argument, &value->number);
 }
 
 int write_epoch(const size_t *mib, const void *new_value)
@@ -140,9 +131,12 @@ int write_thread_arena(const size_t *mib, const void *new_value)
 int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)mib;
-    (void)thread_cache();
     const struct cache *cache = thread_front_now()->cache;
-    if (cache == NULL) {
+    if (UNLIKELY(cache == NULL)) {
+        (void)thread_cache();
+        cache = thread_front_now()->cache;
+    }
+    if (UNLIKELY(cache == NULL)) {
         return number(value, 0);
     }
     return number(value, argument == 0 ? cache_allocated_bytes(cache) : cache_freed_bytes(cache));
@@ -315,7 +309,7 @@ int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value
 {
     (void)mib;
     (void)argument;
-    return number(value, visible_arenas());
+    return number(value, arena_visible_count());
 }
 
 int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value)
@@ -342,13 +336,22 @@ int read_zero_reallocs(const size_t *mib, size_t argument, struct ctl_value *val
     return number(value, atomic_load_explicit(&statistics_zero_reallocs, memory_order_relaxed));
 }
 
-/* The part of the snapshot that a MIB speaks of, moved on by an offset. */
-static int part_number(const size_t *mib, size_t offset, struct ctl_value *value)
+static NOINLINE int part_number_slow(size_t index, size_t offset, struct ctl_value *value)
+{
+    const struct arena_statistics *part = part_of_index(index);
+    return part == NULL ? ENOENT : statistics_read(part, offset, &value->number);
+}
+
+/* A number of the part of the snapshot that a MIB speaks of. Its usual forms are found without a
+ * call. */
+static inline int part_number(const size_t *mib, size_t offset, struct ctl_value *value)
 {
     size_t index = mib[PLACE_OF_STATS_ARENA];
     struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
-    const struct arena_statistics *part = statistics_part(arena);
-    return part == NULL ? ENOENT : number(value, statistics_number((const char *)part + offset));
+    const struct arena_statistics *part =
+        arena != NULL || index == CTL_ALL_ARENAS ? statistics_part(arena) : NULL;
+    return LIKELY(part != NULL) ? statistics_read(part, offset, &value->number)
+                                : part_number_slow(index, offset, value);
 }
 
 int read_part(const size_t *mib, size_t argument, struct ctl_value *value)

@@ -123,12 +123,23 @@ bool statistics_refresh(void);
 /* The whole of the last snapshot. */
 struct statistics statistics_now(void);
 
+extern HIDDEN struct arena_statistics statistics_merged; /* of all arenas */
+
 /* The part of an arena in the last snapshot, or of all arenas (NULL): NULL when it has none. The
  * part stays where it is for good; its numbers change under the control lock. */
-const struct arena_statistics *statistics_part(const struct arena *arena);
+static inline const struct arena_statistics *statistics_part(const struct arena *arena)
+{
+    return arena == NULL ? &statistics_merged
+                         : atomic_load_explicit(&arena->statistics, memory_order_acquire);
+}
 /* Copies something of it. */
 void statistics_copy(void *copy, const void *source, size_t bytes);
 uint64_t statistics_number(const void *number);
+
+/* The number at an offset of a part; at one of the whole. Into *number, since programs ask often:
+ * these end as they begin, without a register to save. The result is 0. */
+int statistics_read(const struct arena_statistics *part, size_t offset, uint64_t *number);
+int statistics_read_whole(size_t offset, uint64_t *number);
 
 /* Bytes of active pages, now. */
 size_t statistics_active_now(void);

@@ -21,11 +21,12 @@ enum {
 
 static struct {
     struct lock lock;
-    _Atomic unsigned count;                    /* written under the lock (release) */
-    unsigned limit;                            /* under the lock; 0: not asked for yet */
-    _Atomic int64_t decay_ms[STAGES];          /* of arenas to come; relaxed, any thread */
-    _Atomic(struct arena *) table[ARENAS_MAX]; /* written once under the lock (release) */
+    _Atomic unsigned count;           /* written under the lock (release) */
+    unsigned limit;                   /* under the lock; 0: not asked for yet */
+    _Atomic int64_t decay_ms[STAGES]; /* of arenas to come; relaxed, any thread */
 } arenas;
+
+_Atomic(struct arena *) arena_table[ARENAS_MAX];
 
 int64_t arena_default_decay_ms(unsigned stage)
 {
@@ -59,7 +60,7 @@ static struct arena *create_locked(void)
     struct arena *arena = index < ARENAS_MAX ? meta_alloc(sizeof *arena, 64) : NULL;
     if (arena != NULL) {
         arena_init(arena, index);
-        atomic_store_explicit(&arenas.table[index], arena, memory_order_release);
+        atomic_store_explicit(&arena_table[index], arena, memory_order_release);
         atomic_store_explicit(&arenas.count, index + 1, memory_order_release);
     }
     return arena;
@@ -74,12 +75,6 @@ bool arenas_start(void)
     struct arena *first = create_locked();
     lock_release(&arenas.lock);
     return first != NULL;
-}
-
-struct arena *arena_get(unsigned index)
-{
-    return index < ARENAS_MAX ? atomic_load_explicit(&arenas.table[index], memory_order_acquire)
-                              : NULL;
 }
 
 unsigned arena_count(void)
@@ -122,6 +117,13 @@ unsigned arena_limit(void)
     unsigned limit = limit_locked();
     lock_release(&arenas.lock);
     return limit;
+}
+
+unsigned arena_visible_count(void)
+{
+    unsigned count = arena_count();
+    unsigned limit = arena_limit();
+    return count > limit ? count : limit;
 }
 
 struct arena *arena_create(void)

@@ -113,10 +113,19 @@ MUST_USE bool arenas_start(void);
 int64_t arena_default_decay_ms(unsigned stage);
 void arena_set_default_decay_ms(unsigned stage, int64_t decay_ms);
 
+/* Written once under the lock of the table; release. */
+extern HIDDEN _Atomic(struct arena *) arena_table[ARENAS_MAX];
+
 /* The arena of an index, or NULL. */
-struct arena *arena_get(unsigned index);
+static inline struct arena *arena_get(unsigned index)
+{
+    return index < ARENAS_MAX ? atomic_load_explicit(&arena_table[index], memory_order_acquire)
+                              : NULL;
+}
 /* Number of arenas made so far; indices below it are valid. */
 unsigned arena_count(void);
+/* What arenas.narenas shows: the automatic ones, made or not yet, and all others. */
+unsigned arena_visible_count(void);
 /* Automatic arenas that threads may be spread over: opt.narenas. */
 unsigned arena_limit(void);
 /* A further automatic arena, or NULL at the limit or when memory is refused. */
