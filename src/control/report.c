@@ -246,8 +246,9 @@ static void print_totals(struct printer *printer, const char *letters)
     print(printer,
           "Allocated: %lu, active: %lu, metadata: %lu (n_thp %lu, edata %lu, rtree %lu), "
           "resident: %lu, mapped: %lu, retained: %lu\n",
-          total.allocated, total.active, total.metadata, 0ul, total.metadata_descriptors,
-          total.metadata_map, total.resident, total.mapped, total.retained);
+          total.allocated, total.active, total.metadata, total.metadata_huge_pages,
+          total.metadata_descriptors, total.metadata_map, total.resident, total.mapped,
+          total.retained);
     print(printer, "Count of realloc(non-null-ptr, 0) calls: %zu\n",
           atomic_load_explicit(&statistics_zero_reallocs, memory_order_relaxed));
     struct ctl_value threads = {.number = 0};
@@ -442,7 +443,7 @@ static void print_bytes(struct printer *printer, const struct arena_totals *tota
     print(printer, "%-21s%16lu\n", "internal:", none);
     print(printer, "%-21s%16lu\n", "metadata_edata:", totals->descriptor_bytes);
     print(printer, "%-21s%16lu\n", "metadata_rtree:", totals->map_bytes);
-    print(printer, "%-21s%16lu\n", "metadata_thp:", none);
+    print(printer, "%-21s%16lu\n", "metadata_thp:", totals->base_huge_pages);
     print(printer, "%-21s%16lu\n", "tcache_bytes:", totals->cached_bytes);
     print(printer, "%-21s%16lu\n", "tcache_stashed_bytes:", none);
     print(printer, "%-21s%16lu\n", "resident:", totals->resident_bytes);

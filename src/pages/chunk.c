@@ -17,6 +17,8 @@ enum {
     GROWTH_CHUNKS_MAX = 16,
 };
 
+struct chunk_policy chunk_policy = {.retain = true};
+
 static struct {
     struct lock lock;
     struct chunk *spare; /* under the lock: chunks without content */
@@ -76,6 +78,7 @@ static bool map_raw(void)
 {
     size_t count = pool.mapped_bytes / CHUNK_BYTES / GROWTH_DIVISOR;
     count = count < 1 ? 1 : count > GROWTH_CHUNKS_MAX ? GROWTH_CHUNKS_MAX : count;
+    count = chunk_policy.retain ? count : 1;
     for (; count > 0; count /= 2) {
         char *base = os_map_aligned(count * CHUNK_BYTES, CHUNK_BYTES);
         if (base == NULL) {
@@ -110,6 +113,14 @@ static size_t cut_to_one_unit(char **piece, size_t size)
     return size - below;
 }
 
+/* A descriptor waits for the next chunk. Pool lock held. */
+static void keep_bare(struct chunk *chunk)
+{
+    chunk->page_size_told = false;
+    chunk->next = pool.bare;
+    pool.bare = chunk;
+}
+
 /* A descriptor for a part of a unit, if the unit is nobody's. Pool lock held. */
 static struct chunk *own_part(char *piece, size_t bytes)
 {
@@ -122,9 +133,8 @@ static struct chunk *own_part(char *piece, size_t bytes)
     if (chunk == NULL || map_claim_owner(unit_base, chunk)) {
         return chunk;
     }
-    /* A mapping took the unit meanwhile. The descriptor waits for the next chunk. */
-    chunk->next = pool.bare;
-    pool.bare = chunk;
+    /* A mapping took the unit meanwhile. */
+    keep_bare(chunk);
     return NULL;
 }
 
@@ -199,6 +209,24 @@ struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *firs
     return chunk;
 }
 
+/* Unmaps a chunk that is nobody's. False when the kernel refuses; the chunk is as it was. */
+static NOINLINE bool unmap_chunk(struct chunk *chunk)
+{
+    char *first = chunk_page_address(chunk, bits_next_zero(chunk->used, 0, CHUNK_PAGES));
+    size_t bytes = (size_t)chunk->valid_pages * PAGE_BYTES;
+    map_drop_owner(first, chunk);
+    if (!os_unmap(first, bytes)) {
+        /* A whole unit is still mapped, so it is nobody else's. The rest of a partial chunk's unit
+         * may have become another's meanwhile: then the chunk is lost. */
+        return !map_claim_owner(first, chunk);
+    }
+    lock_acquire(&pool.lock);
+    pool.mapped_bytes -= bytes;
+    keep_bare(chunk);
+    lock_release(&pool.lock);
+    return true;
+}
+
 void chunk_give_back(struct chunk *chunk)
 {
     ASSERT(chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0);
@@ -208,6 +236,9 @@ void chunk_give_back(struct chunk *chunk)
     ASSERT_SLOW(chunk_is_valid(chunk));
     chunk->heap = NULL;
     chunk->previous = NULL;
+    if (UNLIKELY(!chunk_policy.retain) && unmap_chunk(chunk)) {
+        return;
+    }
     lock_acquire(&pool.lock);
     chunk->next = pool.spare;
     pool.spare = chunk;

@@ -95,6 +95,12 @@ struct chunk {
     struct run run[CHUNK_PAGES];
 };
 
+/* How the pool behaves, from the options; written once before the first chunk is taken. */
+struct chunk_policy {
+    bool retain; /* unused chunks stay mapped, for reuse; else they are unmapped */
+};
+extern struct chunk_policy chunk_policy;
+
 void chunk_pool_start(void);
 
 /* A chunk without runs, all clean, for heap, with at least page_count adjacent pages: spare, or
@@ -102,7 +108,7 @@ void chunk_pool_start(void);
  * process has never had so many chunks before. */
 MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *first_use);
 
-/* Puts a chunk without runs, all clean, among the spare ones. */
+/* Puts a chunk without runs, all clean, among the spare ones, or unmaps it. */
 void chunk_give_back(struct chunk *chunk);
 
 /* First page of a stretch of page_count unused pages whose page number is a multiple of alignment

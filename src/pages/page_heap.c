@@ -56,10 +56,8 @@ static void choose_page_size(struct chunk *chunk)
         return;
     }
     size_t bytes = (size_t)chunk->valid_pages * PAGE_BYTES;
-    if (page_policy.huge_pages == HUGE_PAGES_NEVER) {
-        os_refuse_huge_pages(chunk_page_address(chunk, chunk->first_free), bytes);
-    } else if (bytes == CHUNK_BYTES) {
-        os_want_huge_pages(chunk->base, bytes);
+    if (page_policy.huge_pages == HUGE_PAGES_NEVER || bytes == CHUNK_BYTES) {
+        thp_tell(page_policy.huge_pages, chunk_page_address(chunk, chunk->first_free), bytes);
     }
     chunk->page_size_told = true;
 }

@@ -20,6 +20,7 @@
 
 #include "pages/chunk.h"
 #include "pages/decay.h"
+#include "pages/thp.h"
 
 enum {
     PAGE_HEAP_LISTS = 33,
@@ -101,13 +102,11 @@ struct run_request {
     uint8_t large_index; /* class of a large block for the counters, 0: 16 KiB; or LARGE_NONE */
 };
 
-enum { HUGE_PAGES_SYSTEM, HUGE_PAGES_ALWAYS, HUGE_PAGES_NEVER };
-
 /* How the page heaps behave, from the options; written once before the first heap is made. */
 struct page_policy {
     size_t dirty_cap_bytes;     /* unused dirty bytes that may always stay */
     unsigned dirty_cap_divisor; /* ... or this part of the active bytes, when that is more */
-    unsigned huge_pages;        /* HUGE_PAGES_: what chunks ask of the system */
+    unsigned huge_pages;        /* thp.h: what chunks ask of the system */
 };
 extern struct page_policy page_policy;
 
