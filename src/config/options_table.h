@@ -22,8 +22,8 @@ BOOLEAN(confirm_conf, false, PLAIN, "Print every configuration source and every 
 BOOLEAN(cache_oblivious, true, IDLE, "Large blocks start at any cache line; ours start at pages.")
 BOOLEAN(trust_madvise, false, IDLE, "Purged pages are known to read as zero; checked here.")
 BOOLEAN(retain, true, PLAIN, "Keep the address space of unused chunks; false: unmap them.")
-CHOICE(dss, 2, "disabled\0primary\0secondary\0", SHORT_KEY | SHORT_VALUE | IDLE,
-       "Use of sbrk(); the allocator has none.")
+CHOICE(dss, 2, "disabled\0primary\0secondary\0", SHORT_KEY | SHORT_VALUE,
+       "New memory for blocks up to 1 MiB from sbrk(): not, before mmap, or when mmap refuses.")
 INTEGER(narenas, unsigned, 0, 1, UINT32_MAX, REFUSE, PLAIN, "",
         "Arenas that threads are spread over; `default` or left out: by narenas_ratio; at most "
         "4094.")

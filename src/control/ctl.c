@@ -77,7 +77,7 @@ static bool same_prefix(const char *a, const char *b, unsigned elements)
 {
     for (unsigned i = 0; i < elements; i++) {
         size_t length = element_length(a);
-        if (length == 0 || length != element_length(b) || strncmp(a, b, length) != 0) {
+        if (length == 0 || length != element_length(b) || !text_is_same_for(a, b, length)) {
             return false;
         }
         a += length + (a[length] == '.');
@@ -98,7 +98,7 @@ static const char *element_at(const char *path, unsigned index)
 
 static bool element_is(const char *element, const char *text, size_t length)
 {
-    return element_length(element) == length && strncmp(element, text, length) == 0;
+    return element_length(element) == length && text_is_same_for(element, text, length);
 }
 
 /* The number that an element of a name stands for, as an index. */

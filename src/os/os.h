@@ -24,6 +24,10 @@ MUST_USE void *os_map(void *hint, size_t size_bytes);
 /* The same at a multiple of alignment, a power of two and a multiple of the OS page. */
 MUST_USE void *os_map_aligned(size_t size_bytes, size_t alignment);
 
+/* The same from the program break, by sbrk(); never returned. The program may move the break too,
+ * at any moment. NULL when the kernel refuses, or libc has no such function. */
+MUST_USE void *os_break_aligned(size_t size_bytes, size_t alignment);
+
 /* Returns address space. False when the kernel refuses (too many mappings): the range is then
  * still mapped, and its content is unspecified. */
 MUST_USE bool os_unmap(void *address, size_t size_bytes);

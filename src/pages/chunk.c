@@ -17,7 +17,7 @@ enum {
     GROWTH_CHUNKS_MAX = 16,
 };
 
-struct chunk_policy chunk_policy = {.retain = true};
+struct chunk_policy chunk_policy = {.retain = true, .use_of_break = BREAK_SECONDARY};
 
 static struct {
     struct lock lock;
@@ -161,12 +161,28 @@ static struct chunk *map_partial(unsigned page_count)
     return NULL;
 }
 
+/* A whole chunk from the program break; or NULL. Pool lock held. */
+static NOINLINE struct chunk *take_break(void)
+{
+    char *base = os_break_aligned(CHUNK_BYTES, CHUNK_BYTES);
+    if (base == NULL || !map_cover(base, CHUNK_BYTES)) {
+        return NULL;
+    }
+    struct chunk *chunk = new_descriptor(base, 0, CHUNK_PAGES);
+    if (chunk != NULL) {
+        chunk->from_break = true;
+        map_set_owner(base, chunk);
+        pool.mapped_bytes += CHUNK_BYTES;
+    }
+    return chunk;
+}
+
 /* A spare chunk with enough pages; few are partial. Pool lock held. */
-static struct chunk *take_spare(unsigned page_count)
+static struct chunk *take_spare(unsigned page_count, bool break_allowed)
 {
     for (struct chunk **link = &pool.spare; *link != NULL; link = &(*link)->next) {
         struct chunk *chunk = *link;
-        if (chunk->valid_pages >= page_count) {
+        if (chunk->valid_pages >= page_count && (break_allowed || !chunk->from_break)) {
             *link = chunk->next;
             pool.spare_bytes -= (size_t)chunk->valid_pages * PAGE_BYTES;
             return chunk;
@@ -175,15 +191,19 @@ static struct chunk *take_spare(unsigned page_count)
     return NULL;
 }
 
-static struct chunk *take_locked(unsigned page_count, bool *first_use)
+static struct chunk *take_locked(unsigned page_count, enum break_use use_of_break, bool *first_use)
 {
-    struct chunk *chunk = take_spare(page_count);
+    struct chunk *chunk = take_spare(page_count, use_of_break != BREAK_DISABLED);
     *first_use = chunk == NULL;
+    if (chunk == NULL && use_of_break == BREAK_PRIMARY) {
+        chunk = take_break();
+    }
     if (chunk != NULL) {
         return chunk;
     }
     if (pool.raw_chunks == 0 && !map_raw()) {
-        return map_partial(page_count);
+        chunk = map_partial(page_count);
+        return chunk == NULL && use_of_break == BREAK_SECONDARY ? take_break() : chunk;
     }
     chunk = new_descriptor(pool.raw, 0, CHUNK_PAGES);
     if (chunk != NULL) {
@@ -195,10 +215,11 @@ static struct chunk *take_locked(unsigned page_count, bool *first_use)
     return chunk;
 }
 
-struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *first_use)
+struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, enum break_use use_of_break,
+                         bool *first_use)
 {
     lock_acquire(&pool.lock);
-    struct chunk *chunk = take_locked(page_count, first_use);
+    struct chunk *chunk = take_locked(page_count, use_of_break, first_use);
     lock_release(&pool.lock);
     if (chunk != NULL) {
         ASSERT_SLOW(chunk_is_valid(chunk));
@@ -236,7 +257,7 @@ void chunk_give_back(struct chunk *chunk)
     ASSERT_SLOW(chunk_is_valid(chunk));
     chunk->heap = NULL;
     chunk->previous = NULL;
-    if (UNLIKELY(!chunk_policy.retain) && unmap_chunk(chunk)) {
+    if (UNLIKELY(!chunk_policy.retain) && !chunk->from_break && unmap_chunk(chunk)) {
         return;
     }
     lock_acquire(&pool.lock);

@@ -11,6 +11,7 @@
 enum { HUGE_PAGE_BYTES = 2 << 20 };
 
 unsigned meta_thp = META_THP_DISABLED;
+bool meta_uses_break = true;
 
 static struct {
     struct lock lock;
@@ -60,6 +61,9 @@ static bool new_block(size_t size_bytes)
     if (block == NULL) {
         block_bytes = needed;
         block = os_map(NULL, block_bytes);
+    }
+    if (block == NULL && meta_uses_break) {
+        block = os_break_aligned(block_bytes, os_page_bytes);
     }
     if (block == NULL) {
         return false;

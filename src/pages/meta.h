@@ -26,6 +26,8 @@ enum {
 enum meta_thp { META_THP_DISABLED, META_THP_AUTO, META_THP_ALWAYS };
 extern unsigned meta_thp; /* enum meta_thp: auto means once so much was handed out */
 enum { META_THP_AUTO_BYTES = 4 << 20 };
+/* Whether the program break may serve when mappings are refused; written likewise. */
+extern bool meta_uses_break;
 
 void meta_start(void);
 

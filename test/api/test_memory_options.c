@@ -5,6 +5,7 @@
 #include "option_task.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 enum { KIB = 1024, MIB = 1 << 20, MANY = 1024, FAILED = 99 };
 
@@ -166,6 +167,126 @@ static int metadata_wishes(void)
     return small == FAILED ? FAILED : (any ? 10 : 0) + small;
 }
 
+/* The library calls these by name, and finds the program's. */
+static bool refuses_mappings;
+
+void *mmap(void *hint, size_t length, int protection, int flags, int file, off_t offset)
+{
+    if (refuses_mappings) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, hint, length, protection, flags, file, offset);
+}
+
+static bool lies_at_the_break(const void *address)
+{
+    char line[512];
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        unsigned long from;
+        unsigned long to;
+        found |= strstr(line, "[heap]") != NULL && sscanf(line, "%lx-%lx", &from, &to) == 2 &&
+                 from <= (uintptr_t)address && (uintptr_t)address < to;
+    }
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    return found;
+}
+
+/* 0: no block lies at the program break, 2: all of them do, 1: some. */
+static int share_at_the_break(void)
+{
+    unsigned count = 0;
+    allocate_many(64 * KIB);
+    for (unsigned i = 0; i < MANY; i++) {
+        count += lies_at_the_break(blocks[i]);
+    }
+    free_many(64 * KIB);
+    return count == 0 ? 0 : count == MANY ? 2 : 1;
+}
+
+/* The program moves the break too. */
+static int share_the_break(void)
+{
+    char *own[8];
+    int share = share_at_the_break();
+    for (unsigned i = 0; i < 8; i++) {
+        own[i] = sbrk(5000);
+        memset(own[i], 0x77, 5000);
+        share = share == share_at_the_break() ? share : FAILED;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        for (unsigned at = 0; at < 5000; at++) {
+            share = own[i][at] == 0x77 ? share : FAILED;
+        }
+    }
+    return share;
+}
+
+static int share_by_name(const char *precedence)
+{
+    free(malloc(1));
+    return mallctl("arena.0.dss", NULL, NULL, &precedence, sizeof precedence) == 0
+               ? share_at_the_break()
+               : FAILED;
+}
+
+static int primary_by_name(void)
+{
+    return share_by_name("primary");
+}
+
+static int disabled_by_name(void)
+{
+    return share_by_name("disabled");
+}
+
+/* Blocks of 1 MiB that are had while mappings are refused, up to 8; all at the break. */
+static int blocks_without_mappings(void)
+{
+    enum { BLOCKS_MAX = 8 };
+    free(malloc(1));
+    refuses_mappings = true;
+    int count = 0;
+    while (count < BLOCKS_MAX && (blocks[count] = malloc(MIB)) != NULL) {
+        memset(blocks[count], count, MIB);
+        count++;
+    }
+    refuses_mappings = false;
+    int at_break = 0;
+    for (int i = 0; i < count; i++) {
+        at_break += lies_at_the_break(blocks[i]) && *(char *)blocks[i] == i;
+        free(blocks[i]);
+    }
+    /* One fits beside the block before. */
+    return at_break >= count - 1 ? at_break : FAILED;
+}
+
+/* Chunks from the break stay mapped, whatever retain says, and are clean when they serve again. */
+static int break_is_kept(void)
+{
+    allocate_many(64 * KIB);
+    void *last = blocks[MANY - 1];
+    bool at_break = lies_at_the_break(last);
+    free_many(64 * KIB);
+    unsigned char present;
+    if (!at_break || !act("arena.4096.purge") ||
+        mincore((void *)((uintptr_t)last & ~(uintptr_t)4095), 4096, &present) != 0) {
+        return FAILED;
+    }
+    int dirty = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        blocks[i] = calloc(1, 64 * KIB);
+        for (unsigned at = 0; at < 64 * KIB; at++) {
+            dirty += ((char *)blocks[i])[at] != 0;
+        }
+    }
+    return dirty == 0 ? 0 : FAILED;
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
@@ -173,6 +294,11 @@ static const struct {
     {"give_back_64_mib", give_back_64_mib},
     {"wishes", wishes},
     {"metadata_wishes", metadata_wishes},
+    {"share_the_break", share_the_break},
+    {"primary_by_name", primary_by_name},
+    {"disabled_by_name", disabled_by_name},
+    {"blocks_without_mappings", blocks_without_mappings},
+    {"break_is_kept", break_is_kept},
 };
 
 /* What the parent expects. */
@@ -215,6 +341,38 @@ static void metadata_asks_for_huge_pages_when_told(void **state)
     expect_exit("metadata_thp:always", "metadata_wishes", 11);
 }
 
+static bool break_moves(void)
+{
+    char *before = sbrk(4096);
+    return before != (char *)-1 && sbrk(-4096) != (char *)-1;
+}
+
+static void chunks_come_from_the_break_when_told(void **state)
+{
+    (void)state;
+    if (!break_moves()) {
+        skip(); /* musl */
+    }
+    expect_exit("narenas:1", "share_the_break", 0);
+    expect_exit("narenas:1,dss:disabled", "share_the_break", 0);
+    expect_exit("narenas:1,dss:primary", "share_the_break", 2);
+    expect_exit("narenas:1", "primary_by_name", 1);
+    expect_exit("narenas:1,dss:primary", "disabled_by_name", 1);
+    expect_exit("narenas:1,dss:primary,retain:false", "break_is_kept", 0);
+}
+
+static void the_break_serves_when_mappings_are_refused(void **state)
+{
+    (void)state;
+    if (!break_moves()) {
+        skip();
+    }
+    int status = run_task("narenas:1", "blocks_without_mappings");
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) >= 4 && WEXITSTATUS(status) <= 8, "status 0x%x",
+           status);
+    expect_exit("narenas:1,dss:disabled", "blocks_without_mappings", 0);
+}
+
 int main(int argc, char **argv)
 {
     for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
@@ -229,6 +387,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(unused_chunks_are_unmapped_when_told),
         cmocka_unit_test(mappings_ask_for_huge_pages_when_told),
         cmocka_unit_test(metadata_asks_for_huge_pages_when_told),
+        cmocka_unit_test(chunks_come_from_the_break_when_told),
+        cmocka_unit_test(the_break_serves_when_mappings_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
