@@ -67,6 +67,7 @@ static void hand_options_down(void)
     page_policy.huge_pages = options.thp;
     chunk_policy.retain = options.retain;
     atomic_store_explicit(&chunk_policy.use_of_break, options.dss, memory_order_relaxed);
+    os_purge_is_trusted = options.trust_madvise;
     meta_uses_break = options.dss != DSS_DISABLED;
     meta_thp = options.metadata_thp;
     huge_policy.cache_ms = options.dirty_decay_ms;

@@ -20,7 +20,8 @@ BOOLEAN(abort, false, PLAIN, "Abort on warnings; the only one is that fork handl
 BOOLEAN(abort_conf, false, PLAIN, "Abort when a configuration string has an error.")
 BOOLEAN(confirm_conf, false, PLAIN, "Print every configuration source and every accepted pair.")
 BOOLEAN(cache_oblivious, true, IDLE, "Large blocks start at any cache line; ours start at pages.")
-BOOLEAN(trust_madvise, false, IDLE, "Purged pages are known to read as zero; checked here.")
+BOOLEAN(trust_madvise, false, PLAIN,
+        "Believe that purged pages read as zero; false: the first purge tries it on a page.")
 BOOLEAN(retain, true, PLAIN, "Keep the address space of unused chunks; false: unmap them.")
 CHOICE(dss, 2, "disabled\0primary\0secondary\0", SHORT_KEY | SHORT_VALUE,
        "New memory for blocks up to 1 MiB from sbrk(): not, before mmap, or when mmap refuses.")

@@ -34,6 +34,10 @@ MUST_USE bool os_unmap(void *address, size_t size_bytes);
 
 /* Drops the content of pages: they cost no memory and read as zero. False when refused. */
 MUST_USE bool os_purge(void *address, size_t size_bytes);
+/* Some emulators of Linux accept the call and do nothing. Unless this is set, before the first
+ * purge, that one tries it on a page of its own; where the page keeps its content, all are refused.
+ */
+extern bool os_purge_is_trusted;
 
 /* Lets the kernel drop the content of pages when it needs memory, not at once: until a page is
  * written to again it reads as its old content or, at any moment, as zero. False when refused. */

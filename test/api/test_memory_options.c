@@ -179,6 +179,30 @@ void *mmap(void *hint, size_t length, int protection, int flags, int file, off_t
     return (void *)syscall(SYS_mmap, hint, length, protection, flags, file, offset);
 }
 
+static bool keeps_content;
+
+int madvise(void *address, size_t length, int advice)
+{
+    return keeps_content ? 0 : (int)syscall(SYS_madvise, address, length, advice);
+}
+
+/* 1 when calloc took the system's word that pages were dropped, 0 when it has zeroes. */
+static int calloc_where_madvise_does_nothing(void)
+{
+    keeps_content = true;
+    allocate_many(64 * KIB);
+    free_many(64 * KIB);
+    bool purged = act("arena.4096.purge");
+    int old = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        blocks[i] = calloc(1, 64 * KIB);
+        for (unsigned at = 0; at < 64 * KIB; at++) {
+            old |= ((char *)blocks[i])[at] != 0;
+        }
+    }
+    return purged ? old : FAILED;
+}
+
 static bool lies_at_the_break(const void *address)
 {
     char line[512];
@@ -299,6 +323,7 @@ static const struct {
     {"disabled_by_name", disabled_by_name},
     {"blocks_without_mappings", blocks_without_mappings},
     {"break_is_kept", break_is_kept},
+    {"calloc_where_madvise_does_nothing", calloc_where_madvise_does_nothing},
 };
 
 /* What the parent expects. */
@@ -373,6 +398,14 @@ static void the_break_serves_when_mappings_are_refused(void **state)
     expect_exit("narenas:1,dss:disabled", "blocks_without_mappings", 0);
 }
 
+static void purging_is_tried_unless_trusted(void **state)
+{
+    (void)state;
+    expect_exit("", "calloc_where_madvise_does_nothing", 0);
+    expect_exit("trust_madvise:false,retain:false", "calloc_where_madvise_does_nothing", 0);
+    expect_exit("trust_madvise:true", "calloc_where_madvise_does_nothing", 1);
+}
+
 int main(int argc, char **argv)
 {
     for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
@@ -389,6 +422,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(metadata_asks_for_huge_pages_when_told),
         cmocka_unit_test(chunks_come_from_the_break_when_told),
         cmocka_unit_test(the_break_serves_when_mappings_are_refused),
+        cmocka_unit_test(purging_is_tried_unless_trusted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,10 +155,43 @@ void *os_break_aligned(size_t size_bytes, size_t alignment)
     return address;
 }
 
-bool os_purge(void *address, size_t size_bytes)
+static bool drop_content(void *address, size_t size_bytes)
 {
     return advise(address, size_bytes, MADV_DONTNEED) ||
            advise(address, size_bytes, MADV_DONTNEED_LOCKED);
+}
+
+bool os_purge_is_trusted;
+
+/* What is known of drop_content(): any thread, relaxed; two may find the same out. */
+static _Atomic unsigned purge_truth;
+enum { PURGE_UNTRIED, PURGE_TRUE, PURGE_FALSE };
+
+static COLD NOINLINE unsigned try_purge(void)
+{
+    volatile char *page = os_map(NULL, os_page_bytes);
+    if (page == NULL) {
+        return PURGE_TRUE; /* until the next time */
+    }
+    *page = 1;
+    unsigned truth = !drop_content((void *)page, os_page_bytes) ? PURGE_UNTRIED
+                     : *page == 0                               ? PURGE_TRUE
+                                                                : PURGE_FALSE;
+    atomic_store_explicit(&purge_truth, truth, memory_order_relaxed);
+    trim((char *)page, os_page_bytes);
+    return truth;
+}
+
+bool os_purge(void *address, size_t size_bytes)
+{
+    unsigned truth = atomic_load_explicit(&purge_truth, memory_order_relaxed);
+    if (UNLIKELY(truth != PURGE_TRUE) && !os_purge_is_trusted) {
+        truth = truth == PURGE_UNTRIED ? try_purge() : truth;
+        if (truth != PURGE_TRUE) {
+            return false;
+        }
+    }
+    return drop_content(address, size_bytes);
 }
 
 bool os_purge_lazily(void *address, size_t size_bytes)
