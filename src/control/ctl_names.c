@@ -53,7 +53,7 @@ static size_t element_length(const char *text)
 
 static bool element_is(const char *element, const char *text, size_t length)
 {
-    return *element == *text && strncmp(element, text, length) == 0 &&
+    return *element == *text && text_is_same_for(element, text, length) &&
            (element[length] == '.' || element[length] == '\0');
 }
 

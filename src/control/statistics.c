@@ -197,6 +197,7 @@ static void add_common(struct arena_statistics *part)
     totals->descriptor_bytes += spare_chunks * offsetof(struct chunk, run);
     totals->map_bytes = pool.mapped_bytes / PAGE_BYTES;
     totals->base_bytes = meta_touched_bytes() + totals->map_bytes;
+    totals->base_huge_pages = meta_huge_pages();
     totals->resident_bytes = huge.touched_bytes + totals->base_bytes;
     add_stretch(part, STRETCH_CLEAN, CHUNK_BYTES, spare_chunks);
     huge_visit_kept(visit_kept, part);
@@ -283,6 +284,7 @@ static void sum_up(void)
         .metadata = totals->base_bytes,
         .metadata_descriptors = totals->descriptor_bytes,
         .metadata_map = totals->map_bytes,
+        .metadata_huge_pages = totals->base_huge_pages,
         .resident = totals->resident_bytes,
         .mapped = totals->mapped_bytes,
         .retained = totals->retained_bytes,

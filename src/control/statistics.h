@@ -20,6 +20,7 @@ struct statistics {
     uint64_t metadata;  /* the allocator's own memory that was touched */
     uint64_t metadata_descriptors;
     uint64_t metadata_map;
+    uint64_t metadata_huge_pages;
     uint64_t resident; /* memory: active, unused dirty, kept mappings, metadata */
     uint64_t mapped; /* address space with memory behind it, or that had some since its last use */
     uint64_t retained; /* address space kept without memory */
@@ -97,7 +98,8 @@ struct arena_totals {
     uint64_t base_bytes; /* the allocator's own memory */
     uint64_t descriptor_bytes;
     uint64_t map_bytes;
-    uint64_t cached_bytes; /* in caches of the arena's threads */
+    uint64_t base_huge_pages; /* asked for, for the allocator's own memory */
+    uint64_t cached_bytes;    /* in caches of the arena's threads */
     uint64_t resident_bytes;
     struct stage_statistics stage[STAGES];
     struct size_statistics small;
