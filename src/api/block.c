@@ -42,10 +42,21 @@ static void *class_block(struct arena *arena, uint8_t class_index)
     return arena_fill(arena, class_index, &block, 1, &contended) == 1 ? block : NULL;
 }
 
+/* The cache that counts for the calling thread, which another thread or a helper's want may just
+ * have told to look at the modes. */
+static NOINLINE struct cache *owner_after_switch(void)
+{
+    (void)thread_cache();
+    return thread_front_now()->cache;
+}
+
 /* Counts bytes that go past the bins of the calling thread's cache. */
 static void count_direct(size_t allocated_bytes, size_t freed_bytes)
 {
     struct cache *owner = thread_front_now()->cache;
+    if (UNLIKELY(owner == NULL)) {
+        owner = owner_after_switch();
+    }
     if (owner != NULL) {
         owner->direct_alloc_bytes += allocated_bytes;
         owner->direct_free_bytes += freed_bytes;

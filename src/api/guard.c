@@ -32,6 +32,9 @@ void guard_allocated(void *block, size_t usable_bytes, bool zeroed)
     if ((mode & MODE_INTERVAL) != 0) {
         count_towards_report(usable_bytes);
     }
+    if ((mode & MODE_HELPER) != 0) {
+        thread_make_helper();
+    }
     if (zeroed) {
         return;
     }

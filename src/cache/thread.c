@@ -124,6 +124,7 @@ static void apply_modes(struct cache *cache)
 {
     uint32_t modes = atomic_load_explicit(&threads.modes, memory_order_relaxed);
     modes |= cache->front.mode & MODE_UNCACHED;
+    modes |= helper_is_wanted() ? MODE_HELPER : 0;
     set_front(modes == 0 ? &cache->front : shim_of(cache, modes));
 }
 
@@ -144,7 +145,6 @@ static NOINLINE struct cache *attach(void)
         thread_exits(cache);
         return NULL;
     }
-    helper_start_when_wanted();
     return cache;
 }
 
@@ -265,6 +265,25 @@ void thread_set_modes(uint32_t modes)
 uint32_t thread_modes(void)
 {
     return atomic_load_explicit(&threads.modes, memory_order_relaxed);
+}
+
+void thread_look_at_modes(void)
+{
+    if (thread_front_now()->cache != NULL) {
+        set_front(&front_switch);
+    }
+}
+
+void thread_make_helper(void)
+{
+    helper_start_when_wanted();
+    thread_look_at_modes();
+}
+
+void thread_stay_uncached(void)
+{
+    ASSERT(thread_front_now() == &front_none);
+    set_front(&front_exited);
 }
 
 void thread_enable_cache(bool enabled)
