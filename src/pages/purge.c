@@ -267,15 +267,8 @@ NOINLINE void purge_for_growth(struct page_heap *heap)
     }
 }
 
-static void purge_above_cap(struct page_heap *heap, size_t cap)
-{
-    if (page_stock_unused(heap) > cap && !heap->purge_refused) {
-        purge_to_cap(heap);
-    }
-}
-
 /* What asks for the next look comes first: a purge that the system refuses puts it off. */
-static void purge_to_bounds(struct page_heap *heap)
+ALWAYS_INLINE void purge_to_bounds(struct page_heap *heap)
 {
     size_t cap = dirty_cap_pages(heap);
     size_t room = purge_room_below_peak(heap);
@@ -283,7 +276,9 @@ static void purge_to_bounds(struct page_heap *heap)
     if (page_stock_unused(heap) > room) {
         purge_for_growth(heap);
     }
-    purge_above_cap(heap, cap);
+    if (page_stock_unused(heap) > cap && !heap->purge_refused) {
+        purge_to_cap(heap);
+    }
 }
 
 /* A heap that is clean lets the next freed run come to purge_slow(), where the call is made: frees
@@ -293,8 +288,7 @@ bool purge_look(struct page_heap *heap, uint64_t now_ns)
     purge_by_time(heap, now_ns);
     if (heap->asks_helper) {
         heap->asks_helper = false;
-        heap->purge_from_pages = 0;
-        purge_above_cap(heap, dirty_cap_pages(heap));
+        purge_to_bounds(heap);
     }
     bool waiting = !is_over(&heap->stage[STAGE_DIRTY], page_stock_unused(heap)) ||
                    !is_over(&heap->stage[STAGE_MUZZY], heap->stage[STAGE_MUZZY].page_count);
