@@ -204,7 +204,7 @@ bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool ze
         return false;
     }
     if (UNLIKELY(thread_mode() != 0)) {
-        guard_grown(old.block, old.old_bytes, usable_bytes, zero);
+        guard_resized(old.block, old.old_bytes, usable_bytes, zero);
     }
     count_direct(usable_bytes, old.old_bytes);
     return true;
@@ -219,7 +219,7 @@ static void *grow_huge(struct block_resize old, const struct block_request *requ
     void *block = large_move(old.block, old.code, usable, request->alignment, zero);
     if (block != NULL) {
         if (UNLIKELY(thread_mode() != 0)) {
-            guard_grown(block, old.old_bytes, usable, zero);
+            guard_resized(block, old.old_bytes, usable, zero);
         }
         count_direct(usable, old.old_bytes);
     }

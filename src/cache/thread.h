@@ -56,6 +56,10 @@ void thread_make_helper(void);
 /* The calling thread, which has no cache yet, never gets one. */
 void thread_stay_uncached(void);
 
+/* The calling thread's exact counters, from now on kept at each of its calls. NULL when it has no
+ * cache, used or not, or memory is refused. */
+MUST_USE struct exact_counters *thread_count_exactly(void);
+
 /* Makes the calling thread use caches or not. */
 void thread_enable_cache(bool enabled);
 
