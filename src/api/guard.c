@@ -1,10 +1,12 @@
-/* guard.c: junk and zero filling, and statistics each so many bytes. See guard.h.
+/* guard.c: junk and zero filling, exact counts, double frees, and statistics each so many bytes.
+ * See guard.h.
  *
  * The fast paths never come here: a thread in a mode has an all-slow front. What is filled is the
  * whole usable size, so that a program which writes past its request still meets the pattern.
  */
 #include "api/guard.h"
 
+#include "base/print.h"
 #include "config/options.h"
 #include "control/report.h"
 
@@ -83,9 +85,24 @@ void guard_resized(void *block, size_t old_bytes, size_t usable_bytes, bool zero
     }
 }
 
+/* The thread is in MODE_SCAN. */
+static void look_for_double_free(const void *block)
+{
+    const struct cache *cache = thread_front_now()->cache;
+    unsigned code = map_code(block);
+    if (code < CODE_RUN && cache != NULL &&
+        cache_holds(cache, (uint8_t)(code / CODE_SCALE - 1), block,
+                    options.debug_double_free_max_scan)) {
+        message_and_abort("free(): double free of %p: the block is among those freed last", block);
+    }
+}
+
 void guard_freed(void *block, size_t usable_bytes)
 {
     uint32_t mode = thread_mode();
+    if ((mode & MODE_SCAN) != 0) {
+        look_for_double_free(block);
+    }
     if ((mode & MODE_EXACT) != 0) {
         count_exactly(0, usable_bytes);
     }
@@ -108,6 +125,9 @@ uint32_t guard_modes_of_options(void)
     }
     if (options.stats_interval >= 0) {
         modes |= MODE_INTERVAL;
+    }
+    if (options.debug_double_free_max_scan > 0) {
+        modes |= MODE_SCAN;
     }
     return modes;
 }

@@ -543,6 +543,17 @@ void cache_free(struct cache *cache, uint8_t class_index, void *block)
     *--bin->head = block;
 }
 
+bool cache_holds(const struct cache *cache, uint8_t class_index, const void *block, unsigned most)
+{
+    const struct cache_bin *bin = &cache->front.bin[class_index + 1u];
+    for (unsigned i = 0; i < most && bin->head[i] != NULL; i++) {
+        if (bin->head[i] == block) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void cache_flush(struct cache *cache)
 {
     for (unsigned i = 1; i < CACHE_BINS; i++) {

@@ -54,6 +54,7 @@ enum {
     MODE_INTERVAL = 32, /* allocated bytes are counted, for stats_interval */
     MODE_HELPER = 64,   /* the next request for memory makes a helper (helper.h) */
     MODE_EXACT = 128,   /* bytes are counted at each call, in `exact` */
+    MODE_SCAN = 256,    /* frees look for their block among those freed last */
 };
 
 struct cache;
@@ -119,6 +120,9 @@ MUST_USE void *cache_alloc(struct cache *cache, uint8_t class_index);
 
 /* Takes a block of a class back; the caller has verified that it starts a block. */
 void cache_free(struct cache *cache, uint8_t class_index, void *block);
+
+/* Whether a block of a class is among the `most` that its bin would hand out next. */
+bool cache_holds(const struct cache *cache, uint8_t class_index, const void *block, unsigned most);
 
 /* Gives all blocks back to their arenas. */
 void cache_flush(struct cache *cache);

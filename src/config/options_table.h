@@ -110,8 +110,9 @@ CLASSES(
     "Pages of a slab, at most 64 and 512 regions: first-last:pages, with | between; or `default`.")
 BOOLEAN(disable_large_size_classes, true, PLAIN,
         "Usable sizes from 16 KiB on are whole pages; false: those of the size classes.")
-INTEGER(debug_double_free_max_scan, unsigned, 0, 0, UINT32_MAX, CLIP, IDLE, "",
-        "Blocks that free compares with; reads as 0, as in jemalloc without debugging.")
+INTEGER(debug_double_free_max_scan, unsigned, 0, 0, UINT32_MAX, CLIP, PLAIN, "",
+        "Blocks of its class, freed last in the thread, that free compares its block with; 0: one. "
+        "jemalloc has it in debugging builds only, and else reads 0.")
 INTEGER(san_guard_small, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED | IDLE, "",
         "Guard pages around one in so many slabs.")
 INTEGER(san_guard_large, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED | IDLE, "",
