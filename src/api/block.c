@@ -42,10 +42,21 @@ static void *class_block(struct arena *arena, uint8_t class_index)
     return arena_fill(arena, class_index, &block, 1, &contended) == 1 ? block : NULL;
 }
 
+/* The cache that counts for the calling thread, which another thread or a helper's want may just
+ * have told to look at the modes. */
+static NOINLINE struct cache *owner_after_switch(void)
+{
+    (void)thread_cache();
+    return thread_front_now()->cache;
+}
+
 /* Counts bytes that go past the bins of the calling thread's cache. */
 static void count_direct(size_t allocated_bytes, size_t freed_bytes)
 {
     struct cache *owner = thread_front_now()->cache;
+    if (UNLIKELY(owner == NULL)) {
+        owner = owner_after_switch();
+    }
     if (owner != NULL) {
         owner->direct_alloc_bytes += allocated_bytes;
         owner->direct_free_bytes += freed_bytes;
@@ -193,7 +204,7 @@ bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool ze
         return false;
     }
     if (UNLIKELY(thread_mode() != 0)) {
-        guard_grown(old.block, old.old_bytes, usable_bytes, zero);
+        guard_resized(old.block, old.old_bytes, usable_bytes, zero);
     }
     count_direct(usable_bytes, old.old_bytes);
     return true;
@@ -208,7 +219,7 @@ static void *grow_huge(struct block_resize old, const struct block_request *requ
     void *block = large_move(old.block, old.code, usable, request->alignment, zero);
     if (block != NULL) {
         if (UNLIKELY(thread_mode() != 0)) {
-            guard_grown(block, old.old_bytes, usable, zero);
+            guard_resized(block, old.old_bytes, usable, zero);
         }
         count_direct(usable, old.old_bytes);
     }

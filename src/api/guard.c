@@ -1,10 +1,12 @@
-/* guard.c: junk and zero filling, and statistics each so many bytes. See guard.h.
+/* guard.c: junk and zero filling, exact counts, double frees, and statistics each so many bytes.
+ * See guard.h.
  *
  * The fast paths never come here: a thread in a mode has an all-slow front. What is filled is the
  * whole usable size, so that a program which writes past its request still meets the pattern.
  */
 #include "api/guard.h"
 
+#include "base/print.h"
 #include "config/options.h"
 #include "control/report.h"
 
@@ -26,32 +28,85 @@ static NOINLINE void count_towards_report(size_t bytes)
     atomic_flag_clear_explicit(&printing, memory_order_release);
 }
 
-void guard_allocated(void *block, size_t usable_bytes, bool zeroed)
+/* The thread is in MODE_EXACT. */
+static void count_exactly(size_t allocated_bytes, size_t freed_bytes)
 {
-    uint32_t mode = thread_mode();
-    if ((mode & MODE_INTERVAL) != 0) {
-        count_towards_report(usable_bytes);
+    struct exact_counters *exact = &thread_front_now()->cache->exact;
+    exact->allocated += allocated_bytes;
+    exact->freed += freed_bytes;
+    int64_t live = (int64_t)(exact->allocated - exact->freed) - exact->peak_base;
+    if (live > exact->peak) {
+        exact->peak = live;
     }
+}
+
+static void fill_fresh(void *block, size_t bytes, bool zeroed, uint32_t mode)
+{
     if (zeroed) {
         return;
     }
     if ((mode & MODE_JUNK_ALLOC) != 0) {
-        memset(block, JUNK_ALLOC_BYTE, usable_bytes);
+        memset(block, JUNK_ALLOC_BYTE, bytes);
     } else if ((mode & MODE_ZERO) != 0) {
-        memset(block, 0, usable_bytes);
+        memset(block, 0, bytes);
     }
 }
 
-void guard_grown(void *block, size_t old_bytes, size_t usable_bytes, bool zeroed)
+/* May print, and make a thread: comes last. */
+static void do_asides(size_t bytes, uint32_t mode)
 {
+    if ((mode & MODE_INTERVAL) != 0) {
+        count_towards_report(bytes);
+    }
+    if ((mode & MODE_HELPER) != 0) {
+        thread_make_helper();
+    }
+}
+
+void guard_allocated(void *block, size_t usable_bytes, bool zeroed)
+{
+    uint32_t mode = thread_mode();
+    if ((mode & MODE_EXACT) != 0) {
+        count_exactly(usable_bytes, 0);
+    }
+    fill_fresh(block, usable_bytes, zeroed, mode);
+    do_asides(usable_bytes, mode);
+}
+
+void guard_resized(void *block, size_t old_bytes, size_t usable_bytes, bool zeroed)
+{
+    uint32_t mode = thread_mode();
+    if ((mode & MODE_EXACT) != 0) {
+        count_exactly(usable_bytes, old_bytes);
+    }
     if (usable_bytes > old_bytes) {
-        guard_allocated((char *)block + old_bytes, usable_bytes - old_bytes, zeroed);
+        fill_fresh((char *)block + old_bytes, usable_bytes - old_bytes, zeroed, mode);
+        do_asides(usable_bytes - old_bytes, mode);
+    }
+}
+
+/* The thread is in MODE_SCAN. */
+static void look_for_double_free(const void *block)
+{
+    const struct cache *cache = thread_front_now()->cache;
+    unsigned code = map_code(block);
+    if (code < CODE_RUN && cache != NULL &&
+        cache_holds(cache, (uint8_t)(code / CODE_SCALE - 1), block,
+                    options.debug_double_free_max_scan)) {
+        message_and_abort("free(): double free of %p: the block is among those freed last", block);
     }
 }
 
 void guard_freed(void *block, size_t usable_bytes)
 {
-    if ((thread_mode() & MODE_JUNK_FREE) != 0) {
+    uint32_t mode = thread_mode();
+    if ((mode & MODE_SCAN) != 0) {
+        look_for_double_free(block);
+    }
+    if ((mode & MODE_EXACT) != 0) {
+        count_exactly(0, usable_bytes);
+    }
+    if ((mode & MODE_JUNK_FREE) != 0) {
         memset(block, JUNK_FREE_BYTE, usable_bytes);
     }
 }
@@ -70,6 +125,9 @@ uint32_t guard_modes_of_options(void)
     }
     if (options.stats_interval >= 0) {
         modes |= MODE_INTERVAL;
+    }
+    if (options.debug_double_free_max_scan > 0) {
+        modes |= MODE_SCAN;
     }
     return modes;
 }

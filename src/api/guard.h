@@ -1,4 +1,4 @@
-/* guard.h: what the modes of a thread do with each block: fill it.
+/* guard.h: what the modes of a thread do with each block: fill it, count it exactly.
  *
  * Called from the slow paths only, when thread_mode() is not 0. Safe in any thread.
  */
@@ -20,8 +20,9 @@ static inline bool guard_zeroes(bool asked)
 /* A block is about to be given out; zeroed: it must read as zero and does. */
 void guard_allocated(void *block, size_t usable_bytes, bool zeroed);
 
-/* A block grew in place from old_bytes; zeroed: what it gained must read as zero and does. */
-void guard_grown(void *block, size_t old_bytes, size_t usable_bytes, bool zeroed);
+/* A block was resized, in place or as a mapping that moved, from old_bytes; zeroed: what it gained
+ * must read as zero and does. */
+void guard_resized(void *block, size_t old_bytes, size_t usable_bytes, bool zeroed);
 
 /* A block is about to be taken back. */
 void guard_freed(void *block, size_t usable_bytes);

@@ -10,6 +10,7 @@
 #include "api/malloc.h"
 #include "base/names.h"
 #include "base/print.h"
+#include "cache/helper.h"
 #include "config/options.h"
 #include "control/ctl.h"
 #include "control/report.h"
@@ -66,6 +67,7 @@ static void hand_options_down(void)
     slab_start();
     large_start();
     lock_set_spin(options.mutex_max_spin);
+    helper_begin();
     page_policy.huge_pages = options.thp;
     chunk_policy.retain = options.retain;
     atomic_store_explicit(&chunk_policy.use_of_break, options.dss, memory_order_relaxed);
@@ -117,6 +119,7 @@ static void each_inner_lock(void (*visit)(struct lock *lock))
 static void before_fork(void)
 {
     if (process_has_one_thread()) {
+        helper_fork_begins();
         return;
     }
     lock_acquire(&process.forking);
@@ -142,6 +145,7 @@ static void after_fork_in_parent(void)
         release_all_locks();
         lock_release(&process.forking);
     }
+    helper_fork_ends();
 }
 
 static void after_fork_in_child(void)
@@ -153,6 +157,7 @@ static void after_fork_in_child(void)
         lock_rank_left(LOCK_FORK);
         lock_init(&process.forking, LOCK_FORK);
     }
+    helper_fork_ends();
 }
 
 static void at_exit(void)
@@ -191,6 +196,9 @@ bool process_start(void)
             if (options.abort) {
                 abort();
             }
+        }
+        if (options.background_thread || options.idle_purge) {
+            (void)atexit(helper_end_at_exit);
         }
         if (options.stats_print) {
             (void)atexit(at_exit);

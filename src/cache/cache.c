@@ -9,6 +9,7 @@
 #include "base/print.h"
 #include "config/options.h"
 #include "os/os.h"
+#include "pages/idle.h"
 #include "pages/meta.h"
 
 #include <string.h>
@@ -403,14 +404,18 @@ static void collect_idle_bins(struct cache *cache)
     }
 }
 
-/* Once in a number of slow events: looks for idle bins, and has the arena look at the clock, since
- * a program may go on for long without freeing a run. */
+/* Once in a number of slow events: looks for idle bins, and has the arena look at the clock, or a
+ * helper where there is one, since a program may go on for long without freeing a run. */
 static void collect(struct cache *cache)
 {
     uint64_t now_ns = os_time_coarse_ns();
     cache->event_count = 0;
-    arena_decay(cache->arena, now_ns);
-    huge_decay(now_ns);
+    if (idle_relieves()) {
+        idle_call(cache->arena->pages.place);
+    } else {
+        arena_decay(cache->arena, now_ns);
+        huge_decay(now_ns);
+    }
     cache->kept_bytes += cache->moved_bytes;
     cache->moved_bytes = 0;
     if (LIKELY(cache->bounds == NULL) || cache->kept_bytes >= options.tcache_gc_delay_bytes) {
@@ -536,6 +541,17 @@ void cache_free(struct cache *cache, uint8_t class_index, void *block)
         }
     }
     *--bin->head = block;
+}
+
+bool cache_holds(const struct cache *cache, uint8_t class_index, const void *block, unsigned most)
+{
+    const struct cache_bin *bin = &cache->front.bin[class_index + 1u];
+    for (unsigned i = 0; i < most && bin->head[i] != NULL; i++) {
+        if (bin->head[i] == block) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void cache_flush(struct cache *cache)

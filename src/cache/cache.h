@@ -50,8 +50,11 @@ enum {
     MODE_JUNK_FREE = 2,
     MODE_ZERO = 4,
     MODE_UNCACHED = 8,
-    MODE_INTERVAL = 32, /* allocated bytes are counted, for stats_interval */
     MODE_SWITCH = 16,   /* another thread asked this one to look at the process's modes */
+    MODE_INTERVAL = 32, /* allocated bytes are counted, for stats_interval */
+    MODE_HELPER = 64,   /* the next request for memory makes a helper (helper.h) */
+    MODE_EXACT = 128,   /* bytes are counted at each call, in `exact` */
+    MODE_SCAN = 256,    /* frees look for their block among those freed last */
 };
 
 struct cache;
@@ -62,6 +65,15 @@ struct cache_front {
     size_t sized_limit;  /* sized deallocation of fewer bytes may trust the size */
     struct cache *cache; /* the cache itself; NULL: none */
     uint32_t mode;
+};
+
+/* Bytes by usable size, in MODE_EXACT: a thread gets there when the program asks for the addresses
+ * of the first two, or for the peak. They are counted from the thread's begin. */
+struct exact_counters {
+    uint64_t allocated;
+    uint64_t freed;
+    int64_t peak_base; /* allocated less freed when the peak was reset */
+    int64_t peak;      /* the most of that since, less the base */
 };
 
 struct cache {
@@ -94,6 +106,7 @@ struct cache {
     uint64_t requests_told[CACHE_BINS]; /* requests that arenas know of */
     uint64_t direct_alloc_bytes;        /* blocks that bypass the bins */
     uint64_t direct_free_bytes;
+    struct exact_counters exact; /* valid in MODE_EXACT; its owner's, who may read it at any time */
 };
 
 enum { CACHE_BLOCK_BYTES = 128 * 1024 };
@@ -107,6 +120,9 @@ MUST_USE void *cache_alloc(struct cache *cache, uint8_t class_index);
 
 /* Takes a block of a class back; the caller has verified that it starts a block. */
 void cache_free(struct cache *cache, uint8_t class_index, void *block);
+
+/* Whether a block of a class is among the `most` that its bin would hand out next. */
+bool cache_holds(const struct cache *cache, uint8_t class_index, const void *block, unsigned most);
 
 /* Gives all blocks back to their arenas. */
 void cache_flush(struct cache *cache);

@@ -123,7 +123,8 @@ static struct cache_front *shim_of(struct cache *cache, uint32_t modes)
 static void apply_modes(struct cache *cache)
 {
     uint32_t modes = atomic_load_explicit(&threads.modes, memory_order_relaxed);
-    modes |= cache->front.mode & MODE_UNCACHED;
+    modes |= cache->front.mode & (MODE_UNCACHED | MODE_EXACT);
+    modes |= helper_is_wanted() ? MODE_HELPER : 0;
     set_front(modes == 0 ? &cache->front : shim_of(cache, modes));
 }
 
@@ -144,7 +145,6 @@ static NOINLINE struct cache *attach(void)
         thread_exits(cache);
         return NULL;
     }
-    helper_start_when_wanted();
     return cache;
 }
 
@@ -267,6 +267,25 @@ uint32_t thread_modes(void)
     return atomic_load_explicit(&threads.modes, memory_order_relaxed);
 }
 
+void thread_look_at_modes(void)
+{
+    if (thread_front_now()->cache != NULL) {
+        set_front(&front_switch);
+    }
+}
+
+void thread_make_helper(void)
+{
+    helper_start_when_wanted();
+    thread_look_at_modes();
+}
+
+void thread_stay_uncached(void)
+{
+    ASSERT(thread_front_now() == &front_none);
+    set_front(&front_exited);
+}
+
 void thread_enable_cache(bool enabled)
 {
     (void)thread_cache();
@@ -278,9 +297,36 @@ void thread_enable_cache(bool enabled)
         cache_flush(cache);
     }
     lock_acquire(&threads.lock);
-    cache->front.mode = enabled ? 0 : MODE_UNCACHED;
+    uint32_t other = cache->front.mode & MODE_EXACT;
+    cache->front.mode = enabled ? other : other | MODE_UNCACHED;
     apply_modes(cache);
     lock_release(&threads.lock);
+}
+
+static void begin_exact(struct cache *cache)
+{
+    cache->exact.allocated = cache_allocated_bytes(cache);
+    cache->exact.freed = cache_freed_bytes(cache);
+    cache->exact.peak_base = 0;
+    cache->exact.peak = (int64_t)(cache->exact.allocated - cache->exact.freed);
+    cache->front.mode |= MODE_EXACT;
+}
+
+struct exact_counters *thread_count_exactly(void)
+{
+    (void)thread_cache();
+    struct cache *cache = thread_front_now()->cache;
+    if (cache == NULL) {
+        return NULL;
+    }
+    if ((cache->front.mode & MODE_EXACT) == 0) {
+        lock_acquire(&threads.lock);
+        begin_exact(cache);
+        apply_modes(cache);
+        lock_release(&threads.lock);
+    }
+    /* Without memory for a shim nothing would be counted until there is some. */
+    return cache->shim != NULL ? &cache->exact : NULL;
 }
 
 void thread_for_each_cache(void (*visit)(struct cache *cache, void *opaque), void *opaque)

@@ -49,6 +49,17 @@ static inline uint32_t thread_mode(void)
     return LIKELY(front->cache != NULL) ? front->mode : thread_modes();
 }
 
+/* The calling thread looks at the modes at its next call. May be called under any lock. */
+void thread_look_at_modes(void);
+/* In MODE_HELPER, with no lock held: makes a helper if it is still wanted, and leaves the mode. */
+void thread_make_helper(void);
+/* The calling thread, which has no cache yet, never gets one. */
+void thread_stay_uncached(void);
+
+/* The calling thread's exact counters, from now on kept at each of its calls. NULL when it has no
+ * cache, used or not, or memory is refused. */
+MUST_USE struct exact_counters *thread_count_exactly(void);
+
 /* Makes the calling thread use caches or not. */
 void thread_enable_cache(bool enabled);
 

@@ -458,7 +458,6 @@ void options_settle(void)
     if (options.hpa_hugify_style == HUGIFY_AUTO) {
         options.hpa_hugify_style = HUGIFY_LAZY;
     }
-    options.debug_double_free_max_scan = 0;
 }
 
 static void apply_source(unsigned index)

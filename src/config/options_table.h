@@ -35,8 +35,11 @@ INTEGER(oversize_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, IDLE
         "Blocks from this size on have an arena of their own; ours are mappings, outside arenas.")
 INTEGER(mutex_max_spin, int64_t, 600, -1, INT64_MAX, REFUSE, PLAIN, "",
         "Turns that a waiter spins before it sleeps, with a look at every third; -1: without end.")
-BOOLEAN(background_thread, false, IDLE, "Threads of our own purge unused memory.")
-INTEGER(max_background_threads, size_t, 4, 1, 4, CLIP, IDLE, "", "How many of them at most.")
+BOOLEAN(background_thread, false, PLAIN,
+        "Threads of ours give back what falls unused, and the program's threads leave that to "
+        "them; from when more than a chunk is used, or more unused than the cap.")
+INTEGER(max_background_threads, size_t, 4, 1, 4, CLIP, PLAIN, "",
+        "How many of them at most; one for each arena.")
 INTEGER(dirty_decay_ms, ssize_t, 10000, -1, 18446744072000, REFUSE, PLAIN, "ms",
         "Time until unused dirty pages are given back; -1: never, 0: at once.")
 INTEGER(muzzy_decay_ms, ssize_t, 0, -1, 18446744072000, REFUSE, PLAIN, "ms",
@@ -107,8 +110,9 @@ CLASSES(
     "Pages of a slab, at most 64 and 512 regions: first-last:pages, with | between; or `default`.")
 BOOLEAN(disable_large_size_classes, true, PLAIN,
         "Usable sizes from 16 KiB on are whole pages; false: those of the size classes.")
-INTEGER(debug_double_free_max_scan, unsigned, 0, 0, UINT32_MAX, CLIP, IDLE, "",
-        "Blocks that free compares with; reads as 0, as in jemalloc without debugging.")
+INTEGER(debug_double_free_max_scan, unsigned, 0, 0, UINT32_MAX, CLIP, PLAIN, "",
+        "Blocks of its class, freed last in the thread, that free compares its block with; 0: one. "
+        "jemalloc has it in debugging builds only, and else reads 0.")
 INTEGER(san_guard_small, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED | IDLE, "",
         "Guard pages around one in so many slabs.")
 INTEGER(san_guard_large, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED | IDLE, "",

@@ -142,6 +142,39 @@ int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *valu
     return number(value, argument == 0 ? cache_allocated_bytes(cache) : cache_freed_bytes(cache));
 }
 
+/* The address of a counter that is exact at any time. */
+int read_thread_counter(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    struct exact_counters *exact = thread_count_exactly();
+    if (exact == NULL) {
+        return EFAULT;
+    }
+    return number(value, (uintptr_t)(argument == 0 ? &exact->allocated : &exact->freed));
+}
+
+/* Before the first of these calls only the present is known. */
+int read_thread_peak(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    const struct exact_counters *exact = thread_count_exactly();
+    return exact == NULL ? EFAULT : number(value, exact->peak < 0 ? 0 : (uint64_t)exact->peak);
+}
+
+int act_reset_peak(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    (void)new_value;
+    struct exact_counters *exact = thread_count_exactly();
+    if (exact == NULL) {
+        return EFAULT;
+    }
+    exact->peak_base = (int64_t)(exact->allocated - exact->freed);
+    exact->peak = 0;
+    return 0;
+}
+
 int read_cache_enabled(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)mib;

@@ -289,6 +289,7 @@ static void sum_up(void)
         .mapped = totals->mapped_bytes,
         .retained = totals->retained_bytes,
         .epoch = control.whole.epoch + 1,
+        .helpers = helper_statistics(),
     };
 }
 

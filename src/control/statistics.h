@@ -10,6 +10,7 @@
 #ifndef CONTROL_STATISTICS_H
 #define CONTROL_STATISTICS_H
 
+#include "cache/helper.h"
 #include "heap/arena.h"
 #include "pages/huge.h"
 
@@ -25,6 +26,7 @@ struct statistics {
     uint64_t mapped; /* address space with memory behind it, or that had some since its last use */
     uint64_t retained; /* address space kept without memory */
     uint64_t epoch;    /* how often it was refreshed */
+    struct helper_statistics helpers;
 };
 
 /* Calls of realloc(non-NULL, 0); relaxed, any thread. */

@@ -10,6 +10,8 @@
 #include "config/options.h"
 #include "heap/holes.h"
 #include "os/os.h"
+#include "pages/huge.h"
+#include "pages/idle.h"
 #include "pages/meta.h"
 
 #include <string.h>
@@ -43,6 +45,7 @@ static void arena_init(struct arena *arena, unsigned index)
     arena->index = index;
     arena->created_ns = os_time_coarse_ns();
     page_heap_init(&arena->pages, arena, arena_default_decay_ms(STAGE_DIRTY));
+    arena->pages.place = index % IDLE_PLACES;
     int64_t muzzy_ms = arena_default_decay_ms(STAGE_MUZZY);
     if (muzzy_ms != 0) {
         page_heap_set_decay(&arena->pages, STAGE_MUZZY, muzzy_ms);
@@ -490,6 +493,15 @@ bool arena_look(struct arena *arena, uint64_t now_ns)
 {
     bool holes_wait = holes_look(arena, now_ns);
     return page_heap_look(&arena->pages, now_ns) || holes_wait;
+}
+
+void arenas_forget_helper(void)
+{
+    unsigned count = arena_count();
+    for (unsigned i = 0; i < count; i++) {
+        page_heap_forget_helper(&arena_get(i)->pages);
+    }
+    huge_forget_helper();
 }
 
 void arenas_visit_locks(void (*visit)(struct lock *lock))

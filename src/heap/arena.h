@@ -175,6 +175,8 @@ void arena_purge(struct arena *arena);
 void arena_decay(struct arena *arena, uint64_t now_ns);
 /* The same for the helper: whether something is left to wait for (page_heap_look()). */
 MUST_USE bool arena_look(struct arena *arena, uint64_t now_ns);
+/* Helpers are gone: what was left to them is done by frees again. */
+void arenas_forget_helper(void);
 
 /* For fork: takes each lock of the arenas, in the order of ranks; lets them go. */
 void arenas_hold_locks(void);

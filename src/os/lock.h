@@ -23,6 +23,7 @@
 /* From the outermost lock to the innermost: a thread that holds a rank takes only higher ones. */
 enum lock_rank {
     LOCK_FORK,    /* one fork at a time */
+    LOCK_HELPER,  /* making and ending helper threads; not held by fork */
     LOCK_START,   /* start of the process */
     LOCK_CONTROL, /* mallctl state */
     LOCK_THREADS, /* list of thread caches */
@@ -62,14 +63,17 @@ struct lock_counters {
 
 enum { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED, LOCK_FORKING, LOCK_FORKING_CONTENDED };
 
-/* Not zero while the process has one thread; libc keeps it. musl's is not public. */
+/* Not zero while the process has one thread; libc keeps it, from its own start on. musl's is not
+ * public. */
 #ifdef __GLIBC__
+static const bool libc_tells_start = true;
 extern char __libc_single_threaded;
 static inline bool process_has_one_thread(void)
 {
     return __libc_single_threaded != 0;
 }
 #else
+static const bool libc_tells_start = false;
 static inline bool process_has_one_thread(void)
 {
     return false;

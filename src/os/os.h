@@ -83,7 +83,7 @@ void os_wake(uint32_t *word, unsigned waiters);
 
 /* Starts a thread of our own: all signals blocked, a small stack. False when it is refused. May
  * allocate, so the caller holds no lock. One that was started is joined. */
-MUST_USE bool os_thread_start(uintptr_t *thread, void *(*body)(void *));
+MUST_USE bool os_thread_start(uintptr_t *thread, void *(*body)(void *), void *opaque);
 void os_thread_join(uintptr_t thread);
 /* Names the calling thread, in at most 15 characters. */
 void os_thread_set_name(const char *name);

@@ -18,6 +18,7 @@ enum {
     BOOST_BYTES_MAX = 32 << 20, /* larger mappings cost more to keep than to make */
     TRIM_BYTES = 64 * 1024,     /* a shorter tail is not worth a call */
     SLACK_BYTES = 128 * 1024,   /* that kept mappings may add to the peak */
+    HUGE_PLACE = 0,             /* of idle.h: helper 0 looks at them */
 };
 
 /* More than any address space has: nothing below can overflow. */
@@ -319,9 +320,12 @@ void huge_free(struct huge *entry)
         cache_append(entry);
         if (huge.calls_helper) {
             huge.calls_helper = false;
-            idle_call();
+            idle_call(HUGE_PLACE);
+            idle_want();
         }
-        decay_locked(entry->freed_at_ns);
+        if (!idle_relieves()) {
+            decay_locked(entry->freed_at_ns);
+        }
     } else {
         huge.unmapped_bytes = entry->map_bytes;
         huge.unmapped_at_ns = os_time_coarse_ns();
@@ -482,6 +486,14 @@ void huge_set_decay(int64_t cache_ms)
     lock_acquire(&huge.lock);
     huge_policy.cache_ms = cache_ms;
     decay_locked(os_time_coarse_ns());
+    idle_urge(HUGE_PLACE); /* It may nap for a longer time. */
+    lock_release(&huge.lock);
+}
+
+void huge_forget_helper(void)
+{
+    lock_acquire(&huge.lock);
+    huge.calls_helper = true;
     lock_release(&huge.lock);
 }
 

@@ -71,6 +71,7 @@ void huge_purge(void);
 /* The first for the helper. False when no kept mapping holds memory: then the next one calls it
  * (idle.h). */
 MUST_USE bool huge_look(uint64_t now_ns);
+void huge_forget_helper(void);
 /* Unmaps the oldest kept mappings until they held at least so many bytes: for a page heap that
  * grows. */
 void huge_yield(size_t bytes);

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "os/os.h"
 #include "pages/huge.h"
+#include "pages/idle.h"
 #include "pages/purge.h"
 
 enum {
@@ -54,6 +55,7 @@ void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_m
     } else if (decay_ms == 0) {
         purge_muzzy(heap, 0);
     }
+    idle_urge(heap->place); /* It may nap for a longer time. */
     lock_release(&heap->lock);
 }
 
@@ -97,6 +99,9 @@ static struct chunk *add_chunk(struct page_heap *heap, struct run_request reques
         }
         choose_page_size(chunk);
         page_stock_add(heap, chunk);
+        if (heap->chunk_count > 1) {
+            idle_want();
+        }
     }
     return chunk;
 }
@@ -276,6 +281,15 @@ bool page_heap_look(struct page_heap *heap, uint64_t now_ns)
     bool waiting = purge_look(heap, now_ns);
     lock_release(&heap->lock);
     return waiting;
+}
+
+void page_heap_forget_helper(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    heap->calls_helper = true;
+    heap->asks_helper = false;
+    heap->purge_from_pages = 0;
+    lock_release(&heap->lock);
 }
 
 /* Pages came into use, `dirty` of them dirty: the others may be a new peak. The lock is let go

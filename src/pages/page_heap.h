@@ -69,6 +69,7 @@ struct page_stage {
 struct page_heap {
     struct lock lock;
     void *arena;       /* immutable: the arena above, opaque here */
+    unsigned place;    /* immutable: where it calls helpers (idle.h) */
     uint64_t nonempty; /* under the lock, like all that follows */
     struct chunk *list[PAGE_HEAP_LISTS];
     size_t chunk_count;
@@ -85,6 +86,7 @@ struct page_heap {
     uint32_t ticks;     /* runs that may be freed before the clock is read */
     bool purge_refused; /* by the system: no bound asks for a purge before the ticks are over */
     bool calls_helper;  /* clean at the helper's last look: the next unused page calls it */
+    bool asks_helper;   /* above the cap, which the helper will see to */
     size_t boost_pages; /* the cap, raised while what is purged is wanted back soon */
     size_t cap_purged_pages; /* what the cap's last purge took */
     size_t regret_pages;     /* purged pages that were wanted since */
@@ -153,6 +155,8 @@ void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
 /* The same for the helper. False when nothing is left to wait for: then the heap calls the helper
  * (idle.h) when pages fall unused again. */
 MUST_USE bool page_heap_look(struct page_heap *heap, uint64_t now_ns);
+/* Helpers are gone: what was left to them is looked at when the next page falls unused. */
+void page_heap_forget_helper(struct page_heap *heap);
 
 /* Unused stretches of one kind and of one size: kinds are STAGE_DIRTY, STAGE_MUZZY and clean. */
 enum { STRETCH_CLEAN = STAGES, STRETCH_KINDS };

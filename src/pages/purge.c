@@ -22,11 +22,17 @@ enum {
     GROWTH_WINDOW_PAGES = 1024,
 };
 
-static size_t dirty_cap_pages(const struct page_heap *heap)
+/* The cap of a program that does not swing. */
+static size_t least_cap_pages(const struct page_heap *heap)
 {
     size_t least = page_policy.dirty_cap_bytes / PAGE_BYTES;
     size_t share = heap->active_pages / page_policy.dirty_cap_divisor;
-    return larger(larger(least, share), heap->boost_pages);
+    return larger(least, share);
+}
+
+static size_t dirty_cap_pages(const struct page_heap *heap)
+{
+    return larger(least_cap_pages(heap), heap->boost_pages);
 }
 
 /* What is purged of a chunk: the pages of one stage; lazily: dirty ones become muzzy. */
@@ -202,20 +208,6 @@ static bool is_over(const struct page_stage *stage, size_t page_count)
     return stage->decay.decay_ms <= 0 || decay_is_over(&stage->decay, page_count);
 }
 
-/* A heap that is clean lets the next freed run come to purge_slow(), where the call is made: frees
- * need no test of their own for it. Pages that fall unused are dirty first, so one call will do. */
-bool purge_look(struct page_heap *heap, uint64_t now_ns)
-{
-    purge_by_time(heap, now_ns);
-    bool waiting = !is_over(&heap->stage[STAGE_DIRTY], page_stock_unused(heap)) ||
-                   !is_over(&heap->stage[STAGE_MUZZY], heap->stage[STAGE_MUZZY].page_count);
-    if (!waiting) {
-        heap->calls_helper = true;
-        heap->purge_from_pages = 0;
-    }
-    return waiting;
-}
-
 /* Purges down to the cap, unless the last such purge proves to have been wrong: within the decay
  * time at least half of what it took was wanted back. Then the cap doubles instead: a program that
  * swings keeps its memory, one that shrinks and rests does not. */
@@ -276,7 +268,7 @@ NOINLINE void purge_for_growth(struct page_heap *heap)
 }
 
 /* What asks for the next look comes first: a purge that the system refuses puts it off. */
-static void purge_to_bounds(struct page_heap *heap)
+ALWAYS_INLINE void purge_to_bounds(struct page_heap *heap)
 {
     size_t cap = dirty_cap_pages(heap);
     size_t room = purge_room_below_peak(heap);
@@ -289,17 +281,59 @@ static void purge_to_bounds(struct page_heap *heap)
     }
 }
 
+/* A heap that is clean lets the next freed run come to purge_slow(), where the call is made: frees
+ * need no test of their own for it. Pages that fall unused are dirty first, so one call will do. */
+bool purge_look(struct page_heap *heap, uint64_t now_ns)
+{
+    purge_by_time(heap, now_ns);
+    if (heap->asks_helper) {
+        heap->asks_helper = false;
+        purge_to_bounds(heap);
+    }
+    bool waiting = !is_over(&heap->stage[STAGE_DIRTY], page_stock_unused(heap)) ||
+                   !is_over(&heap->stage[STAGE_MUZZY], heap->stage[STAGE_MUZZY].page_count);
+    if (!waiting) {
+        heap->calls_helper = true;
+        heap->purge_from_pages = 0;
+    }
+    return waiting;
+}
+
+/* A helper does what time and the cap ask for: it is told once that the cap is passed. False when
+ * there is none: one is made once it is worth its while. */
+static NOINLINE bool leave_to_helper(struct page_heap *heap)
+{
+    if (!idle_relieves()) {
+        if (page_stock_unused(heap) > least_cap_pages(heap)) {
+            idle_want();
+        }
+        return false;
+    }
+    size_t cap = dirty_cap_pages(heap);
+    heap->ticks = TICKS_AFTER_REFUSAL;
+    heap->purge_from_pages = cap;
+    if (page_stock_unused(heap) > cap) {
+        heap->asks_helper = true;
+        heap->purge_from_pages = SIZE_MAX;
+        idle_urge(heap->place);
+    }
+    return true;
+}
+
 NOINLINE void purge_slow(struct page_heap *heap)
 {
     int64_t decay_ms = heap->stage[STAGE_DIRTY].decay.decay_ms;
     if (heap->calls_helper) {
         heap->calls_helper = false;
-        idle_call();
+        idle_call(heap->place);
     }
     if (heap->purge_refused && heap->ticks > 0) {
         return;
     }
     heap->purge_refused = false;
+    if (UNLIKELY(idle_has_maker()) && decay_ms > 0 && leave_to_helper(heap)) {
+        return;
+    }
     if (decay_ms == 0) {
         heap->purge_from_pages = 0;
         purge_to(heap, 0);

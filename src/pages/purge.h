@@ -12,6 +12,9 @@
  * cap or peak bounds them, since no other program is short of memory for their sake. Placing runs
  * does not look at the stage: a muzzy page is wanted before those of a new chunk, that is all.
  *
+ * While helpers relieve the program's threads (idle.h) these only make room at a new peak, which
+ * cannot wait; what time and the cap ask for is left to a helper.
+ *
  * Thread safety: the heap's lock is held in every function. While pages are purged the lock is let
  * go; the pages are marked used meanwhile.
  */

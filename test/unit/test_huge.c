@@ -473,13 +473,13 @@ static void the_first_kept_mapping_calls_the_helper(void **state)
 {
     (void)state;
     bool zeroed;
-    idle_start();
+    idle_start(0);
     assert_false(huge_look(os_time_coarse_ns()));
     alarm(60); /* A call that is missing makes the sleep last. */
     for (unsigned i = 0; i < 3; i++) {
-        idle_look();
+        idle_look(0);
         huge_free(must_alloc(2 * MIB, 0, &zeroed));
-        idle_sleep();
+        idle_sleep(0);
         uint64_t now = os_time_coarse_ns();
         assert_true(huge_look(now));
         assert_true(huge_statistics().cached_bytes > 0);

@@ -305,7 +305,7 @@ static void a_thread_of_our_own_has_a_name_and_no_signals(void **state)
     sigset_t before;
     sigset_t after;
     (void)pthread_sigmask(SIG_BLOCK, NULL, &before);
-    assert_true(os_thread_start(&thread, look_at_self));
+    assert_true(os_thread_start(&thread, look_at_self, NULL));
     os_thread_join(thread);
     (void)pthread_sigmask(SIG_BLOCK, NULL, &after);
     assert_int_equal(started.self, thread);

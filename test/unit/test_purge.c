@@ -452,12 +452,12 @@ static void expect_calls(int64_t muzzy_decay_ms)
     page_heap_set_decay(&heap, STAGE_MUZZY, muzzy_decay_ms);
     struct run *keeper = must_alloc(&heap, 1);
     uint64_t now = os_time_ns();
-    idle_start();
+    idle_start(0);
     alarm(60); /* A call that is missing makes the sleep last. */
     for (unsigned i = 0; i < 6; i++) {
-        idle_look();
+        idle_look(0);
         unuse(&heap, i % 3);
-        idle_sleep();
+        idle_sleep(0);
         assert_false(heap.calls_helper);
         /* Further ones do not even come to where it would be made. */
         assert_true(heap.purge_from_pages > 0);

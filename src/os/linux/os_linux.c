@@ -4,8 +4,8 @@
  * mremap, madvise, futex and clock_gettime are used, so that the library works inside seccomp
  * sandboxes; brk when mmap refuses a chunk (not with dss:disabled), or the option dss wants it
  * first; when the CPUs are counted for a second arena also, once, sched_getaffinity, and openat,
- * read and close of the files of control groups (narenas:1 spares them); with the option idle_purge
- * also, once, rt_sigprocmask, prctl and what makes a thread.
+ * read and close of the files of control groups (narenas:1 spares them); with the options
+ * background_thread and idle_purge also, once, rt_sigprocmask, prctl and what makes a thread.
  */
 #include "os/os.h"
 
@@ -379,24 +379,24 @@ static uint64_t set_signal_mask(uint64_t mask)
 /* Attributes hold no memory before they get a set of CPUs, so none are destroyed. Where the
  * program's thread-local variables do not fit on a small stack, the thread gets one as the others.
  */
-static bool create_thread(pthread_t *thread, void *(*body)(void *))
+static bool create_thread(pthread_t *thread, void *(*body)(void *), void *opaque)
 {
     pthread_attr_t attributes;
     bool small = pthread_attr_init(&attributes) == 0 &&
                  pthread_attr_setstacksize(&attributes, SMALL_STACK_BYTES) == 0;
-    int error = small ? pthread_create(thread, &attributes, body, NULL) : EINVAL;
+    int error = small ? pthread_create(thread, &attributes, body, opaque) : EINVAL;
     if (error == EINVAL) {
-        error = pthread_create(thread, NULL, body, NULL);
+        error = pthread_create(thread, NULL, body, opaque);
     }
     return error == 0;
 }
 
-bool os_thread_start(uintptr_t *thread, void *(*body)(void *))
+bool os_thread_start(uintptr_t *thread, void *(*body)(void *), void *opaque)
 {
     int saved_errno = errno;
     pthread_t created;
     uint64_t mask = set_signal_mask(~(uint64_t)0);
-    bool done = create_thread(&created, body);
+    bool done = create_thread(&created, body, opaque);
     (void)set_signal_mask(mask);
     errno = saved_errno;
     if (done) {
