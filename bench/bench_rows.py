@@ -24,6 +24,7 @@ class Row:
     kind: str = "command"  # or "redis": the command is then the name of a load
     same_output: bool = False  # what it prints must not depend on the allocator
     timed: bool = True  # False: its time is fixed or too short to compare
+    only: tuple = ()  # allocators that can run it; empty: all
     counted: bool = False  # system calls and locks are counted in it by --counts
 
 
@@ -136,6 +137,16 @@ def other_micro_rows():
         figures=("rss_kib",),
         rounds=5,
         timed=False,
+    )
+    yield micro(
+        "epoch, 8 arenas",
+        "micro_epoch 20000",
+        "micro_epoch 10",
+        figures=("ns_per_refresh",),
+        rounds=5,
+        environment={"MALLOC_CONF": "narenas:8"},
+        timed=False,
+        only=("ours", "jemalloc"),
     )
 
 

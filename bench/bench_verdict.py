@@ -72,11 +72,11 @@ class Judge:
             level, line, 1.0, found[0] if found else None, f"best: {found[1]}" if found else ""
         )
 
-    def against(self, level, line, name, metric, other):
+    def against(self, level, line, name, metric, other, limit=1.0):
         ours = self.median(name, self.reference, metric)
         theirs = self.median(name, other, metric)
         measured = ours / theirs if ours is not None and theirs else None
-        self.add(level, line, 1.0, measured)
+        self.add(level, line, limit, measured)
 
     def empty_program(self):
         ours = self.median("empty program RSS", self.reference, "rss_kib")
@@ -125,6 +125,14 @@ def judge_goals(judge_):
         "survivors random",
         "idle_rss_kib",
         "jemalloc+bg",
+    )
+    judge_.against(
+        "goal",
+        "epoch, 8 arenas: time of a refresh / jemalloc's",
+        "epoch, 8 arenas",
+        "ns_per_refresh",
+        "jemalloc",
+        limit=0.1,
     )
     judge_.figure("goal", "shifting sizes: RSS / live", 1.9, "shifting sizes", "rss_live")
     for name, metrics in (

@@ -608,14 +608,24 @@ uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index)
     return bin_requests(cache, class_index + 1u) - cache->requests_told[class_index + 1u];
 }
 
+uint64_t cache_untold(const struct cache *cache, uint64_t untold[CACHED_CLASSES])
+{
+    uint64_t classes = 0;
+    for (uint64_t bins = cache->used; bins != 0; bins &= bins - 1) {
+        unsigned class_index = bits_lowest(bins) - 1;
+        untold[class_index] = cache_untold_requests(cache, (uint8_t)class_index);
+        classes |= (uint64_t)(untold[class_index] != 0) << class_index;
+    }
+    return classes;
+}
+
 void cache_merge_counters(struct cache *cache)
 {
-    for (uint8_t i = 0; i < CACHED_CLASSES; i++) {
-        uint64_t untold = cache_untold_requests(cache, i);
-        if (untold != 0) {
-            arena_count_requests(cache->arena, i, untold);
-            cache->requests_told[i + 1u] += untold;
-        }
+    uint64_t untold[CACHED_CLASSES];
+    for (uint64_t classes = cache_untold(cache, untold); classes != 0; classes &= classes - 1) {
+        unsigned i = bits_lowest(classes);
+        arena_count_requests(cache->arena, (uint8_t)i, untold[i]);
+        cache->requests_told[i + 1u] += untold[i];
     }
 }
 

@@ -131,6 +131,8 @@ void cache_flush(struct cache *cache);
 void cache_merge_counters(struct cache *cache);
 /* Requests of a cached class that the arena was not told of. */
 uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index);
+/* The same of all classes: bit i: there are some of class i, and untold[i] is their number. */
+uint64_t cache_untold(const struct cache *cache, uint64_t untold[CACHED_CLASSES]);
 /* Makes the cache use another arena from now on. */
 void cache_move(struct cache *cache, struct arena *arena);
 

@@ -5,6 +5,7 @@
  */
 #include "control/statistics.h"
 
+#include "base/bits.h"
 #include "cache/thread.h"
 #include "os/os.h"
 #include "pages/meta.h"
@@ -15,36 +16,78 @@ _Atomic size_t statistics_zero_reallocs;
 
 static struct {
     struct lock lock;
-    struct statistics whole; /* under the lock, like the two below */
+    struct statistics whole; /* under the lock, like the next and the two below */
+    uint64_t reset_count;    /* how often the counters of locks were set to zero */
 } control = {.lock = {.rank = LOCK_CONTROL}};
 
 /* Apart from what is not zero at start, which is read from the file, page by page. */
 struct arena_statistics statistics_merged;
 static struct arena_statistics spare; /* for an arena whose part found no memory */
 
-/* The class of an unused stretch: the smallest that holds it. */
-static unsigned stretch_class(size_t bytes)
+static void mark(uint64_t *marks, unsigned index)
 {
-    size_t pages = bytes / PAGE_BYTES;
-    unsigned index = pages <= 3 ? (unsigned)pages - 1 : class_of(bytes) - SMALL_CLASSES + 3u;
-    return index < STRETCH_CLASSES ? index : STRETCH_CLASSES - 1;
+    marks[index / 64] |= (uint64_t)1 << (index % 64);
 }
 
-static void add_stretch(struct arena_statistics *part, unsigned kind, size_t bytes, uint64_t count)
+/* The first marked index >= from, or `end`. */
+static unsigned next_marked(const uint64_t *marks, unsigned from, unsigned end)
 {
-    struct stretch_statistics *stretch = &part->stretch[stretch_class(bytes)];
+    unsigned next = bits_next_one(marks, from, (end + 63) / 64 * 64);
+    return next < end ? next : end;
+}
+
+/* The class of an unused stretch: the smallest that holds it. Classes are four steps in each
+ * doubling, from 4 pages on. */
+static unsigned stretch_class(size_t pages)
+{
+    if (pages <= 4) {
+        return (unsigned)pages - 1;
+    }
+    unsigned lg = bits_highest(pages - 1);
+    size_t step = (pages - 1 - ((size_t)1 << lg)) >> (lg - 2);
+    size_t index = 4 + (lg - 2) * STEPS_PER_DOUBLING + step;
+    return index < STRETCH_CLASSES ? (unsigned)index : STRETCH_CLASSES - 1;
+}
+
+static void add_stretch(struct arena_statistics *part, unsigned kind, size_t pages, uint64_t count)
+{
+    unsigned index = stretch_class(pages);
+    struct stretch_statistics *stretch = &part->stretch[index];
+    mark(part->marks.stretch, index);
     stretch->count[kind] += count;
-    stretch->bytes[kind] += count * bytes;
+    stretch->bytes[kind] += count * pages * PAGE_BYTES;
+}
+
+static void clear_stretches(struct arena_statistics *part)
+{
+    uint64_t *marks = part->marks.stretch;
+    for (unsigned i = 0; (i = next_marked(marks, i, STRETCH_CLASSES)) < STRETCH_CLASSES; i++) {
+        part->stretch[i] = (struct stretch_statistics){0};
+    }
+    memset(marks, 0, sizeof part->marks.stretch);
+}
+
+/* What is added up anew each time. */
+static void clear_sums(struct arena_statistics *part)
+{
+    uint64_t *marks = part->marks.large_class;
+    const unsigned classes = LARGE_CLASSES_COUNTED;
+    memset(&part->totals, 0, sizeof part->totals);
+    for (unsigned i = 0; (i = next_marked(marks, i, classes)) < classes; i++) {
+        part->large_class[i] = (struct large_statistics){0};
+    }
+    memset(marks, 0, sizeof part->marks.large_class);
+    memset(part->lock, 0, sizeof part->lock);
 }
 
 static void visit_stretch(void *opaque, unsigned kind, unsigned page_count)
 {
-    add_stretch(opaque, kind, (size_t)page_count * PAGE_BYTES, 1);
+    add_stretch(opaque, kind, page_count, 1);
 }
 
 static void visit_kept(void *opaque, size_t bytes)
 {
-    add_stretch(opaque, STAGE_DIRTY, bytes, 1);
+    add_stretch(opaque, STAGE_DIRTY, bytes / PAGE_BYTES, 1);
 }
 
 static struct stage_statistics stage_copy(const struct page_stage *stage)
@@ -53,7 +96,8 @@ static struct stage_statistics stage_copy(const struct page_stage *stage)
                                      stage->purged_pages};
 }
 
-static void copy_pages(struct arena_statistics *part, struct page_heap *heap)
+/* rests: the stretches are as they were at the last copy. */
+static void copy_pages(struct arena_statistics *part, struct page_heap *heap, bool rests)
 {
     struct arena_totals *totals = &part->totals;
     lock_acquire(&heap->lock);
@@ -70,34 +114,71 @@ static void copy_pages(struct arena_statistics *part, struct page_heap *heap)
         part->decay_ms[i] = heap->stage[i].decay.decay_ms;
     }
     for (unsigned i = 0; i < LARGE_CLASSES; i++) {
-        part->large_class[i].alloc_count = heap->large[i].alloc_count;
-        part->large_class[i].free_count = heap->large[i].free_count;
+        if (heap->large[i].alloc_count != 0) {
+            part->large_class[i].alloc_count = heap->large[i].alloc_count;
+            part->large_class[i].free_count = heap->large[i].free_count;
+            mark(part->marks.large_class, i);
+        }
     }
-    page_heap_visit_unused(heap, visit_stretch, part);
+    if (!rests) {
+        clear_stretches(part);
+        page_heap_visit_unused(heap, visit_stretch, part);
+    }
     part->lock[SHOWN_PAGES] = lock_counters_held(&heap->lock);
     lock_release(&heap->lock);
+}
+
+static_assert(sizeof(struct bin_counters) == offsetof(struct bin_statistics, current_regions),
+              "copied as they are");
+static_assert(offsetof(struct bin_counters, queued_slabs) ==
+                  offsetof(struct bin_statistics, queued_slabs),
+              "in the same order");
+
+/* The counters of a lock that the caller holds. Few locks were ever waited for. */
+static void copy_lock(struct lock_counters *copy, const struct lock *lock)
+{
+    if (UNLIKELY(lock->wait_count != 0 || copy->owner_change_count != 0)) {
+        *copy = lock_counters_held(lock);
+    }
+    copy->acquire_count = lock->acquire_count;
 }
 
 static void copy_bin(struct arena_statistics *part, struct arena *arena, unsigned index)
 {
     struct bin *bin = &arena->bin[index];
+    struct bin_statistics *copy = &part->bin[index];
+    uint64_t bit = (uint64_t)1 << index;
     lock_acquire(&bin->lock);
-    struct bin_counters counters = bin->counters;
-    part->totals.hole_pages += bin->holes.purged_pages;
-    part->bin_lock[index] = lock_counters_held(&bin->lock);
+    bool used = bin->counters.slab_count != 0;
+    if (used) {
+        memcpy(copy, &bin->counters, sizeof bin->counters);
+    }
+    part->bin_copy[index].hole_pages = bin->holes.purged_pages;
+    copy_lock(&part->bin_lock[index], &bin->lock);
     lock_release(&bin->lock);
-    part->bin[index] = (struct bin_statistics){
-        .alloc_count = counters.alloc_count,
-        .free_count = counters.free_count,
-        .request_count = counters.request_count,
-        .current_regions = counters.alloc_count - counters.free_count,
-        .fill_count = counters.fill_count,
-        .flush_count = counters.flush_count,
-        .slab_count = counters.slab_count,
-        .reslab_count = counters.reslab_count,
-        .current_slabs = counters.current_slabs,
-        .queued_slabs = counters.queued_slabs,
-    };
+    if (used) {
+        copy->current_regions = copy->alloc_count - copy->free_count;
+        part->marks.bin[0] |= bit;
+    } else if (UNLIKELY((part->marks.bin[0] & bit) != 0)) {
+        *copy = (struct bin_statistics){0}; /* The part was another arena's. */
+        part->marks.bin[0] &= ~bit;
+    }
+    part->bin_copy[index].request_count = copy->request_count;
+}
+
+/* Most bins rest between two refreshes: their copy is still right, and their locks are not taken.
+ */
+static void copy_bins(struct arena_statistics *part, struct arena *arena, bool has_copy)
+{
+    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
+        bool rests =
+            has_copy && lock_acquire_count(&arena->bin[i].lock) == part->bin_lock[i].acquire_count;
+        if (!rests) {
+            copy_bin(part, arena, i);
+        }
+        part->bin[i].request_count = part->bin_copy[i].request_count;
+        part->totals.hole_pages += part->bin_copy[i].hole_pages;
+    }
 }
 
 /* The page heap does not know which pages of slabs have no memory. */
@@ -120,8 +201,13 @@ static void copy_huge(struct arena_statistics *part, struct arena *arena)
     }
     for (unsigned i = 0; i < LARGE_CLASSES_COUNTED; i++) {
         struct large_statistics *large = &part->large_class[i];
-        large->free_count += atomic_load_explicit(&huge->free_count[i], memory_order_relaxed);
-        large->alloc_count += atomic_load_explicit(&huge->alloc_count[i], memory_order_relaxed);
+        uint64_t freed = atomic_load_explicit(&huge->free_count[i], memory_order_relaxed);
+        uint64_t made = atomic_load_explicit(&huge->alloc_count[i], memory_order_relaxed);
+        if (made != 0) {
+            large->free_count += freed;
+            large->alloc_count += made;
+            mark(part->marks.large_class, i);
+        }
     }
     size_t bytes = atomic_load_explicit(&huge->live_bytes, memory_order_relaxed);
     part->totals.active_pages += bytes / PAGE_BYTES;
@@ -129,38 +215,64 @@ static void copy_huge(struct arena_statistics *part, struct arena *arena)
     part->totals.large.allocated += bytes;
 }
 
+static void add_cache(struct arena_statistics *part, const struct cache *cache)
+{
+    uint64_t untold[CACHED_CLASSES];
+    uint64_t classes = cache_untold(cache, untold);
+    part->totals.cached_bytes += cache_cached_bytes(cache);
+    for (; classes != 0; classes &= classes - 1) {
+        unsigned i = bits_lowest(classes);
+        if (i < SMALL_CLASSES) {
+            part->bin[i].request_count += untold[i];
+            mark(part->marks.bin, i);
+        } else {
+            part->large_class[i - SMALL_CLASSES].request_count += untold[i];
+            mark(part->marks.large_class, i - SMALL_CLASSES);
+        }
+    }
+}
+
+/* opaque: the part to which caches of its arena are added, when only those are wanted. */
 struct cache_visit {
     const struct arena *arena;
     struct arena_statistics *part;
 };
 
-static void visit_cache(struct cache *cache, void *opaque)
+static void visit_cache_of(struct cache *cache, void *opaque)
 {
     struct cache_visit *visit = opaque;
-    if (cache->arena != visit->arena) {
-        return;
+    if (cache->arena == visit->arena) {
+        add_cache(visit->part, cache);
     }
-    visit->part->totals.cached_bytes += cache_cached_bytes(cache);
-    for (uint8_t i = 0; i < CACHED_CLASSES; i++) {
-        uint64_t untold = cache_untold_requests(cache, i);
-        *(i < SMALL_CLASSES ? &visit->part->bin[i].request_count
-                            : &visit->part->large_class[i - SMALL_CLASSES].request_count) += untold;
+}
+
+static void visit_any_cache(struct cache *cache, void *opaque)
+{
+    (void)opaque;
+    struct arena_statistics *part =
+        atomic_load_explicit(&cache->arena->statistics, memory_order_relaxed);
+    if (part != NULL) {
+        add_cache(part, cache);
     }
 }
 
 static void add_small(struct arena_statistics *part)
 {
-    struct size_statistics *small = &part->totals.small;
-    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
+    struct size_statistics sum = {0};
+    uint64_t slabs = 0;
+    for (uint64_t bins = part->marks.bin[0]; bins != 0; bins &= bins - 1) {
+        unsigned i = bits_lowest(bins);
         const struct bin_statistics *bin = &part->bin[i];
-        small->allocated += bin->current_regions * class_size((uint8_t)i);
-        small->alloc_count += bin->alloc_count;
-        small->free_count += bin->free_count;
-        small->request_count += bin->request_count;
-        small->fill_count += bin->fill_count;
-        small->flush_count += bin->flush_count;
-        part->totals.descriptor_bytes += bin->current_slabs * sizeof(struct run);
+        sum.allocated += bin->current_regions * bin_size[i + 1];
+        sum.alloc_count += bin->alloc_count;
+        sum.free_count += bin->free_count;
+        sum.request_count += bin->request_count;
+        sum.fill_count += bin->fill_count;
+        sum.flush_count += bin->flush_count;
+        slabs += bin->current_slabs;
     }
+    part->totals.small = sum;
+    part->totals.descriptor_bytes += slabs * sizeof(struct run);
 }
 
 /* A cache takes and gives each large block alone: fills and flushes are the blocks. Blocks that no
@@ -168,7 +280,8 @@ static void add_small(struct arena_statistics *part)
 static void add_large(struct arena_statistics *part)
 {
     struct size_statistics *large = &part->totals.large;
-    for (unsigned i = 0; i < LARGE_CLASSES_COUNTED; i++) {
+    const unsigned end = LARGE_CLASSES_COUNTED;
+    for (unsigned i = 0; (i = next_marked(part->marks.large_class, i, end)) < end; i++) {
         struct large_statistics *class = &part->large_class[i];
         class->current_count = class->alloc_count - class->free_count;
         if (i >= CACHED_LARGE_CLASSES) {
@@ -199,7 +312,9 @@ static void add_common(struct arena_statistics *part)
     totals->base_bytes = meta_touched_bytes() + totals->map_bytes;
     totals->base_huge_pages = meta_huge_pages();
     totals->resident_bytes = huge.touched_bytes + totals->base_bytes;
-    add_stretch(part, STRETCH_CLEAN, CHUNK_BYTES, spare_chunks);
+    if (spare_chunks > 0) {
+        add_stretch(part, STRETCH_CLEAN, CHUNK_PAGES, spare_chunks);
+    }
     huge_visit_kept(visit_kept, part);
     part->lock[SHOWN_HUGE] = lock_counters(huge_lock());
     part->lock[SHOWN_POOL] = lock_counters(chunk_pool_lock());
@@ -208,22 +323,32 @@ static void add_common(struct arena_statistics *part)
     part->lock[SHOWN_THREADS] = lock_counters(threads_lock());
 }
 
-static void take_part(struct arena_statistics *part, struct arena *arena, uint64_t now_ns)
+/* A part in three steps: what the arena counts, then what lies in caches (add_cache()), then the
+ * sums. */
+static void copy_arena(struct arena_statistics *part, struct arena *arena, uint64_t now_ns)
 {
-    memset(part, 0, sizeof *part);
+    bool has_copy = part->source == arena && part->reset_count == control.reset_count;
+    /* Arena 0 has stretches that are no arena's, too. */
+    bool pages_rest =
+        has_copy && arena->index != 0 &&
+        lock_acquire_count(&arena->pages.lock) == part->lock[SHOWN_PAGES].acquire_count;
+    part->source = arena;
+    part->reset_count = control.reset_count;
+    clear_sums(part);
     part->uptime_ns = now_ns > arena->created_ns ? now_ns - arena->created_ns : 0;
-    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
-        copy_bin(part, arena, i);
-    }
-    copy_pages(part, &arena->pages);
+    copy_bins(part, arena, has_copy);
+    copy_pages(part, &arena->pages, pages_rest);
     take_out_holes(&part->totals);
     copy_huge(part, arena);
     for (unsigned i = 0; i < CACHED_LARGE_CLASSES; i++) {
         part->large_class[i].request_count =
             atomic_load_explicit(&arena->large_requests[i], memory_order_relaxed);
+        mark(part->marks.large_class, i);
     }
-    struct cache_visit visit = {arena, part};
-    thread_for_each_cache(visit_cache, &visit);
+}
+
+static void sum_part(struct arena_statistics *part, const struct arena *arena)
+{
     add_small(part);
     add_large(part);
     part->totals.thread_count = atomic_load_explicit(&arena->thread_count, memory_order_relaxed);
@@ -234,6 +359,15 @@ static void take_part(struct arena_statistics *part, struct arena *arena, uint64
         (part->totals.active_pages + part->totals.dirty_pages) * PAGE_BYTES;
 }
 
+/* All of it, of one arena. */
+static void take_part(struct arena_statistics *part, struct arena *arena, uint64_t now_ns)
+{
+    copy_arena(part, arena, now_ns);
+    struct cache_visit visit = {arena, part};
+    thread_for_each_cache(visit_cache_of, &visit);
+    sum_part(part, arena);
+}
+
 static uint64_t larger_of(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -242,6 +376,9 @@ static uint64_t larger_of(uint64_t a, uint64_t b)
 static void merge_lock(struct lock_counters *into, const struct lock_counters *from)
 {
     into->acquire_count += from->acquire_count;
+    if (LIKELY(from->owner_change_count == 0)) {
+        return; /* Nobody ever waited. */
+    }
     into->sleep_count += from->sleep_count;
     into->spin_count += from->spin_count;
     into->owner_change_count += from->owner_change_count;
@@ -250,15 +387,71 @@ static void merge_lock(struct lock_counters *into, const struct lock_counters *f
     into->sleepers_max = larger_of(into->sleepers_max, from->sleepers_max);
 }
 
-enum { SUMMED_NUMBERS = offsetof(struct arena_statistics, uptime_ns) / sizeof(uint64_t) };
-
-static void merge_part(struct arena_statistics *into, const struct arena_statistics *from)
+static void merge_totals(struct arena_totals *into, const struct arena_totals *from)
 {
     uint64_t *sum = (uint64_t *)into;
     const uint64_t *number = (const uint64_t *)from;
-    for (unsigned i = 0; i < SUMMED_NUMBERS; i++) {
+    for (unsigned i = 0; i < sizeof *into / sizeof *sum; i++) {
         sum[i] += number[i];
     }
+}
+
+static void merge_bin(struct bin_statistics *into, const struct bin_statistics *from)
+{
+    into->alloc_count += from->alloc_count;
+    into->free_count += from->free_count;
+    into->request_count += from->request_count;
+    into->fill_count += from->fill_count;
+    into->flush_count += from->flush_count;
+    into->slab_count += from->slab_count;
+    into->reslab_count += from->reslab_count;
+    into->current_slabs += from->current_slabs;
+    into->queued_slabs += from->queued_slabs;
+    into->current_regions += from->current_regions;
+}
+
+static void merge_large(struct large_statistics *into, const struct large_statistics *from)
+{
+    into->alloc_count += from->alloc_count;
+    into->free_count += from->free_count;
+    into->request_count += from->request_count;
+    into->current_count += from->current_count;
+}
+
+static void merge_stretch(struct stretch_statistics *into, const struct stretch_statistics *from)
+{
+    for (unsigned i = 0; i < STRETCH_KINDS; i++) {
+        into->count[i] += from->count[i];
+        into->bytes[i] += from->bytes[i];
+    }
+}
+
+static void merge_marks(struct part_marks *into, const struct part_marks *from)
+{
+    uint64_t *sum = (uint64_t *)into;
+    const uint64_t *word = (const uint64_t *)from;
+    for (unsigned i = 0; i < sizeof *into / sizeof *sum; i++) {
+        sum[i] |= word[i];
+    }
+}
+
+static void merge_part(struct arena_statistics *into, const struct arena_statistics *from)
+{
+    const struct part_marks *marks = &from->marks;
+    merge_totals(&into->totals, &from->totals);
+    for (uint64_t bins = marks->bin[0]; bins != 0; bins &= bins - 1) {
+        unsigned i = bits_lowest(bins);
+        merge_bin(&into->bin[i], &from->bin[i]);
+    }
+    const unsigned classes = LARGE_CLASSES_COUNTED;
+    for (unsigned i = 0; (i = next_marked(marks->large_class, i, classes)) < classes; i++) {
+        merge_large(&into->large_class[i], &from->large_class[i]);
+    }
+    for (unsigned i = 0; (i = next_marked(marks->stretch, i, STRETCH_CLASSES)) < STRETCH_CLASSES;
+         i++) {
+        merge_stretch(&into->stretch[i], &from->stretch[i]);
+    }
+    merge_marks(&into->marks, marks);
     into->uptime_ns = larger_of(into->uptime_ns, from->uptime_ns);
     for (unsigned i = 0; i < SHOWN_LOCKS; i++) {
         merge_lock(&into->lock[i], &from->lock[i]);
@@ -300,24 +493,53 @@ static struct arena_statistics *part_of(struct arena *arena)
     return part != NULL ? part : meta_alloc(sizeof *part, 64);
 }
 
-bool statistics_refresh(void)
+static void clear_merged(void)
+{
+    clear_sums(&statistics_merged);
+    clear_stretches(&statistics_merged);
+    memset(statistics_merged.bin, 0, sizeof statistics_merged.bin);
+    statistics_merged.marks.bin[0] = 0;
+    statistics_merged.uptime_ns = 0;
+    memset(statistics_merged.bin_lock, 0, sizeof statistics_merged.bin_lock);
+    for (unsigned i = 0; i < STAGES; i++) {
+        statistics_merged.decay_ms[i] = arena_default_decay_ms(i);
+    }
+}
+
+/* Copies what each arena counts to its part. False when memory for a part was refused. */
+static bool copy_arenas(uint64_t now_ns)
 {
     bool complete = true;
-    uint64_t now_ns = os_time_coarse_ns();
-    lock_acquire(&control.lock);
-    memset(&statistics_merged, 0, sizeof statistics_merged);
     for (unsigned i = 0; i < arena_count(); i++) {
         struct arena *arena = arena_get(i);
         struct arena_statistics *part = part_of(arena);
-        take_part(part != NULL ? part : &spare, arena, now_ns);
-        merge_part(&statistics_merged, part != NULL ? part : &spare);
         if (part != NULL) {
+            copy_arena(part, arena, now_ns);
             atomic_store_explicit(&arena->statistics, part, memory_order_release);
         }
         complete &= part != NULL;
     }
-    for (unsigned i = 0; i < STAGES; i++) {
-        statistics_merged.decay_ms[i] = arena_default_decay_ms(i);
+    return complete;
+}
+
+bool statistics_refresh(void)
+{
+    uint64_t now_ns = os_time_coarse_ns();
+    lock_acquire(&control.lock);
+    bool complete = copy_arenas(now_ns);
+    thread_for_each_cache(visit_any_cache, NULL);
+    clear_merged();
+    for (unsigned i = 0; i < arena_count(); i++) {
+        struct arena *arena = arena_get(i);
+        struct arena_statistics *part =
+            atomic_load_explicit(&arena->statistics, memory_order_relaxed);
+        if (part != NULL) {
+            sum_part(part, arena);
+        } else {
+            take_part(&spare, arena, now_ns);
+            part = &spare;
+        }
+        merge_part(&statistics_merged, part);
     }
     sum_up();
     lock_release(&control.lock);
@@ -409,6 +631,9 @@ void statistics_reset_locks(void)
         lock_reset_counters(common[i]);
     }
     arenas_visit_locks(lock_reset_counters);
+    lock_acquire(&control.lock);
+    control.reset_count++;
+    lock_release(&control.lock);
 }
 
 struct lock *control_lock(void)

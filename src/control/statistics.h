@@ -43,16 +43,17 @@ struct size_statistics {
 };
 
 struct bin_statistics {
-    uint64_t alloc_count;
+    uint64_t
+        alloc_count; /* these in the order of struct bin_counters, from which they are copied */
     uint64_t free_count;
     uint64_t request_count;
-    uint64_t current_regions;
     uint64_t fill_count;
     uint64_t flush_count;
     uint64_t slab_count;
     uint64_t reslab_count;
     uint64_t current_slabs;
     uint64_t queued_slabs;
+    uint64_t current_regions;
 };
 
 struct large_statistics {
@@ -108,6 +109,22 @@ struct arena_totals {
     struct size_statistics large;
 };
 
+enum { CLASS_MARK_WORDS = (STRETCH_CLASSES + 63) / 64 };
+
+/* Most classes have nothing to tell: a refresh passes by what is not marked. Invariant: bins,
+ * classes and stretches without their bit are all zeros. */
+struct part_marks {
+    uint64_t bin[1];
+    uint64_t large_class[CLASS_MARK_WORDS];
+    uint64_t stretch[CLASS_MARK_WORDS];
+};
+
+/* What was copied of a bin, beside its counters: as it is until the bin's lock is taken again. */
+struct bin_copy {
+    uint64_t request_count; /* without those that caches have not told yet */
+    uint64_t hole_pages;
+};
+
 struct arena_statistics {
     /* These parts are nothing but numbers that add up. */
     struct arena_totals totals;
@@ -115,6 +132,10 @@ struct arena_statistics {
     struct large_statistics large_class[LARGE_CLASSES_COUNTED];
     struct stretch_statistics stretch[STRETCH_CLASSES];
     /* These do not. */
+    struct part_marks marks;
+    const struct arena *source; /* the arena of the last copy */
+    uint64_t reset_count;       /* of the counters of locks, before the last copy */
+    struct bin_copy bin_copy[SMALL_CLASSES];
     uint64_t uptime_ns;
     int64_t decay_ms[STAGES];
     struct lock_counters lock[SHOWN_LOCKS];

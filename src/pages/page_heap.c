@@ -478,34 +478,52 @@ void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
     lock_release(&heap->lock);
 }
 
-static unsigned smaller(unsigned a, unsigned b)
+enum { STRETCH_USED = STRETCH_KINDS };
+
+/* 64 pages: no bit stands for more than one kind. */
+struct page_kinds {
+    uint64_t used;
+    uint64_t dirty;
+    uint64_t muzzy;
+};
+
+static unsigned kind_at(const struct page_kinds *pages, unsigned bit)
 {
-    return a < b ? a : b;
+    return ((pages->used >> bit) & 1) != 0    ? (unsigned)STRETCH_USED
+           : ((pages->dirty >> bit) & 1) != 0 ? (unsigned)STAGE_DIRTY
+           : ((pages->muzzy >> bit) & 1) != 0 ? (unsigned)STAGE_MUZZY
+                                              : (unsigned)STRETCH_CLEAN;
 }
 
-/* What an unused page is; *end: up to which page the same holds. */
-static unsigned stretch_kind(const struct chunk *chunk, unsigned page, unsigned *end)
+/* The bits of `word` that differ from the one below, the lowest from the highest of `before`. */
+static uint64_t changes_in(uint64_t word, uint64_t before)
 {
-    const uint64_t *stages[STAGES] = {chunk->dirty, chunk->muzzy};
-    unsigned kind = STRETCH_CLEAN;
-    *end = bits_next_one(chunk->used, page, CHUNK_PAGES);
-    for (unsigned i = 0; i < STAGES; i++) {
-        bool is_set = bits_get(stages[i], page);
-        kind = is_set ? i : kind;
-        *end = smaller(*end, is_set ? bits_next_zero(stages[i], page, CHUNK_PAGES)
-                                    : bits_next_one(stages[i], page, CHUNK_PAGES));
-    }
-    return kind;
+    return word ^ (word << 1 | before >> 63);
 }
 
 static void visit_chunk(const struct chunk *chunk, stretch_visitor visit, void *opaque)
 {
-    unsigned page = bits_next_zero(chunk->used, 0, CHUNK_PAGES);
-    while (page < CHUNK_PAGES) {
-        unsigned end = CHUNK_PAGES;
-        unsigned kind = stretch_kind(chunk, page, &end);
-        visit(opaque, kind, end - page);
-        page = bits_next_zero(chunk->used, end, CHUNK_PAGES);
+    struct page_kinds before = {.used = ~(uint64_t)0};
+    unsigned kind = STRETCH_USED;
+    unsigned start = 0;
+    for (unsigned i = 0; i < CHUNK_WORDS; i++) {
+        uint64_t used = chunk->used[i];
+        struct page_kinds pages = {used, chunk->dirty[i] & ~used, chunk->muzzy[i] & ~used};
+        uint64_t changes = changes_in(pages.used, before.used) |
+                           changes_in(pages.dirty, before.dirty) |
+                           changes_in(pages.muzzy, before.muzzy);
+        for (; changes != 0; changes &= changes - 1) {
+            unsigned bit = bits_lowest(changes);
+            if (kind != STRETCH_USED) {
+                visit(opaque, kind, i * 64 + bit - start);
+            }
+            kind = kind_at(&pages, bit);
+            start = i * 64 + bit;
+        }
+        before = pages;
+    }
+    if (kind != STRETCH_USED) {
+        visit(opaque, kind, CHUNK_PAGES - start);
     }
 }
 

@@ -194,6 +194,13 @@ static void unused_stretches_are_the_unused_pages(void **state)
     arena_purge(arena);
 }
 
+static void set_holes(struct bin *bin, size_t pages)
+{
+    lock_acquire(&bin->lock);
+    bin->holes.purged_pages = pages;
+    lock_release(&bin->lock);
+}
+
 static void pages_of_slabs_without_memory_are_retained(void **state)
 {
     (void)state;
@@ -204,11 +211,11 @@ static void pages_of_slabs_without_memory_are_retained(void **state)
     assert_int_equal(arena_fill(arena, class_of(512), &block, 1, &contended), 1);
     (void)refreshed();
     struct arena_totals before = statistics_part(arena)->totals;
-    bin->holes.purged_pages = 3;
+    set_holes(bin, 3);
     struct statistics whole = refreshed();
     struct arena_totals after = statistics_part(arena)->totals;
     assert_int_equal(statistics_active_now(), whole.active);
-    bin->holes.purged_pages = 0;
+    set_holes(bin, 0);
     assert_int_equal(after.active_pages, before.active_pages - 3);
     assert_int_equal(after.mapped_bytes, before.mapped_bytes - 3 * PAGE_BYTES);
     assert_int_equal(after.retained_bytes, before.retained_bytes + 3 * PAGE_BYTES);
@@ -254,6 +261,58 @@ static void a_reset_sets_the_counters_of_all_locks_to_zero(void **state)
     assert_true(statistics_control_lock().acquire_count < 5);
 }
 
+/* A refresh passes by bins and pages that rest: their numbers stay. */
+static void a_refresh_of_what_rests_changes_nothing(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    bool contended;
+    void *blocks[3];
+    assert_int_equal(arena_fill(arena, class_of(512), blocks, 3, &contended), 3);
+    set_holes(&arena->bin[class_of(512)], 2);
+    void *large = large_alloc(arena, 65536, 1, false);
+    large_free(large_alloc(arena, 131072, 1, false), CODE_RUN);
+    (void)refreshed();
+    static struct arena_statistics before;
+    const struct arena_statistics *part = statistics_part(arena);
+    before = *part;
+    for (unsigned i = 0; i < 3; i++) {
+        (void)refreshed();
+        assert_memory_equal(&part->totals, &before.totals, sizeof before.totals);
+        assert_memory_equal(part->bin, before.bin, sizeof before.bin);
+        assert_memory_equal(part->bin_lock, before.bin_lock, sizeof before.bin_lock);
+        assert_memory_equal(part->large_class, before.large_class, sizeof before.large_class);
+        assert_memory_equal(part->stretch, before.stretch, sizeof before.stretch);
+    }
+    set_holes(&arena->bin[class_of(512)], 0);
+    arena_flush(class_of(512), blocks, 3, &contended);
+    large_free(large, CODE_RUN);
+}
+
+/* Whether something rests is told by the counter of its lock, which can come to an old number. */
+static void a_reset_of_the_locks_hides_no_change(void **state)
+{
+    (void)state;
+    struct arena *arena = fresh_arena();
+    struct bin *bin = &arena->bin[class_of(512)];
+    bool contended;
+    void *block;
+    assert_int_equal(arena_fill(arena, class_of(512), &block, 1, &contended), 1);
+    (void)refreshed();
+    const struct arena_statistics *part = statistics_part(arena);
+    uint64_t copied = part->bin_lock[class_of(512)].acquire_count;
+    statistics_reset_locks();
+    arena_flush(class_of(512), &block, 1, &contended);
+    while (bin->lock.acquire_count < copied) {
+        lock_acquire(&bin->lock);
+        lock_release(&bin->lock);
+    }
+    assert_int_equal(bin->lock.acquire_count, copied);
+    (void)refreshed();
+    assert_int_equal(part->bin[class_of(512)].free_count, 1);
+    assert_int_equal(part->bin[class_of(512)].current_regions, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +325,8 @@ int main(void)
         cmocka_unit_test(pages_of_slabs_without_memory_are_retained),
         cmocka_unit_test(the_parts_add_up_to_the_whole),
         cmocka_unit_test(a_reset_sets_the_counters_of_all_locks_to_zero),
+        cmocka_unit_test(a_refresh_of_what_rests_changes_nothing),
+        cmocka_unit_test(a_reset_of_the_locks_hides_no_change),
     };
     return cmocka_run_group_tests(tests, start_allocator, NULL);
 }
