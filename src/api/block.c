@@ -10,6 +10,7 @@
 #include "api/process.h"
 #include "base/bits.h"
 #include "base/print.h"
+#include "heap/special.h"
 
 #include <errno.h>
 #include <string.h>
@@ -122,6 +123,9 @@ static bool starts_block(const void *block, unsigned code)
     }
     if (code == CODE_RUN) {
         return (uintptr_t)block % PAGE_BYTES == 0;
+    }
+    if (UNLIKELY(code > CODE_HUGE)) {
+        return special_starts(block, code);
     }
     uint64_t inverse = bin_inverse[code / CODE_SCALE];
     return (uintptr_t)block * inverse < inverse;

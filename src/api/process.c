@@ -14,6 +14,7 @@
 #include "control/ctl.h"
 #include "control/report.h"
 #include "control/statistics.h"
+#include "heap/special.h"
 #include "os/os.h"
 #include "pages/meta.h"
 
@@ -65,6 +66,7 @@ static void hand_options_down(void)
 {
     slab_start();
     large_start();
+    special_start();
     lock_set_spin(options.mutex_max_spin);
     page_policy.huge_pages = options.thp;
     chunk_policy.retain = options.retain;

@@ -19,7 +19,12 @@
 BOOLEAN(abort, false, PLAIN, "Abort on warnings; the only one is that fork handlers are refused.")
 BOOLEAN(abort_conf, false, PLAIN, "Abort when a configuration string has an error.")
 BOOLEAN(confirm_conf, false, PLAIN, "Print every configuration source and every accepted pair.")
-BOOLEAN(cache_oblivious, true, IDLE, "Large blocks start at any cache line; ours start at pages.")
+/* jemalloc's default is true. Off here: it costs each large block a page and its reuse, and this
+ * allocator's blocks above 1 MiB are the only ones that start at the same place in a chunk. */
+BOOLEAN(
+    cache_oblivious, false, PLAIN,
+    "Blocks above 32 KiB start at any cache line of a page, and have a page more than they need; "
+    "jemalloc's default is true.")
 BOOLEAN(trust_madvise, false, PLAIN,
         "Believe that purged pages read as zero; false: the first purge tries it on a page.")
 BOOLEAN(retain, true, PLAIN, "Keep the address space of unused chunks; false: unmap them.")
@@ -109,10 +114,10 @@ BOOLEAN(disable_large_size_classes, true, PLAIN,
         "Usable sizes from 16 KiB on are whole pages; false: those of the size classes.")
 INTEGER(debug_double_free_max_scan, unsigned, 0, 0, UINT32_MAX, CLIP, IDLE, "",
         "Blocks that free compares with; reads as 0, as in jemalloc without debugging.")
-INTEGER(san_guard_small, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED | IDLE, "",
-        "Guard pages around one in so many slabs.")
-INTEGER(san_guard_large, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED | IDLE, "",
-        "Guard pages around one in so many large blocks.")
+INTEGER(san_guard_small, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED, "",
+        "Guard pages around one in so many slabs; 0: none.")
+INTEGER(san_guard_large, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED, "",
+        "Guard pages around one in so many blocks above 32 KiB; 0: none.")
 BOOLEAN(hpa, false, IDLE, "A page heap that packs huge pages, steered by the keys that follow.")
 INTEGER(hpa_slab_max_alloc, size_t, 65536, 4096, 2097152, CLIP, IDLE, "bytes",
         "The largest request that it serves.")

@@ -63,7 +63,7 @@ static void copy_pages(struct arena_statistics *part, struct page_heap *heap)
     size_t held = totals->active_pages + totals->dirty_pages + totals->muzzy_pages;
     totals->mapped_bytes = held * PAGE_BYTES;
     totals->retained_bytes = (heap->chunk_pages - held) * PAGE_BYTES;
-    totals->large.allocated = heap->large_pages * PAGE_BYTES;
+    totals->large.allocated = (heap->large_pages - heap->margin_pages) * PAGE_BYTES;
     totals->descriptor_bytes = heap->chunk_count * offsetof(struct chunk, run);
     for (unsigned i = 0; i < STAGES; i++) {
         totals->stage[i] = stage_copy(&heap->stage[i]);
@@ -191,7 +191,7 @@ static void add_common(struct arena_statistics *part)
     struct huge_statistics huge = huge_statistics();
     struct chunk_pool_statistics pool = chunk_pool_statistics();
     size_t spare_chunks = pool.spare_bytes / CHUNK_BYTES;
-    totals->mapped_bytes += huge.mapped_bytes - huge.live_bytes;
+    totals->mapped_bytes += huge.mapped_bytes - (huge.live_bytes - huge.margin_bytes);
     totals->retained_bytes += pool.spare_bytes;
     totals->spare_descriptors = spare_chunks;
     totals->descriptor_bytes += spare_chunks * offsetof(struct chunk, run);

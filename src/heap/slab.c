@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/print.h"
 #include "config/options.h"
+#include "heap/special.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -81,7 +82,11 @@ static void place_regions(struct run *slab)
 
 struct run *slab_new(struct page_heap *heap, uint8_t class_index)
 {
-    struct run *slab = run_alloc_slab(heap, slab_shapes[class_index].page_count);
+    unsigned page_count = slab_shapes[class_index].page_count;
+    struct run *slab = UNLIKELY(special_guard_small > 0) ? special_slab(heap, page_count) : NULL;
+    if (slab == NULL) {
+        slab = run_alloc_slab(heap, page_count);
+    }
     if (slab == NULL) {
         return NULL;
     }
@@ -105,7 +110,9 @@ void slab_delete(struct run *slab)
     unsigned touched = (unsigned)((size_t)(used_end - base + PAGE_BYTES - 1) / PAGE_BYTES);
     touched = slab->fresh == 0 ? 0 : touched < slab->page_count ? touched : slab->page_count;
     map_set_codes(base, slab->page_count, 0);
-    if (slab->fresh == slab->region_count) {
+    if (UNLIKELY(slab->large_index == LARGE_GUARDED)) {
+        special_slab_free(slab, touched);
+    } else if (slab->fresh == slab->region_count) {
         run_free_slab(slab);
     } else {
         run_free(slab, touched);

@@ -22,7 +22,7 @@ struct mirror {
 static const struct mirror mirrors[] = {
     {"abort", BOOL, 0, NULL, "true", 1},
     {"abort_conf", BOOL, 0, NULL, "true", 1},
-    {"cache_oblivious", BOOL, 1, NULL, "false", 0},
+    {"cache_oblivious", BOOL, 0, NULL, "true", 1},
     {"trust_madvise", BOOL, 0, NULL, "true", 1},
     {"experimental_hpa_start_huge_if_thp_always", BOOL, 1, NULL, "false", 0},
     {"experimental_hpa_enforce_hugify", BOOL, 0, NULL, "true", 1},
