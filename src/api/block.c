@@ -10,6 +10,7 @@
 #include "api/process.h"
 #include "base/bits.h"
 #include "base/print.h"
+#include "cache/quarantine.h"
 #include "heap/special.h"
 
 #include <errno.h>
@@ -158,6 +159,17 @@ static void free_uncached(void *block, unsigned code)
     }
 }
 
+/* What modes do with a block that the program frees. Result: the block to be freed now: this one,
+ * or one that was held back before; or NULL. */
+static NOINLINE void *freed_in_a_mode(void *block, unsigned code)
+{
+    size_t bytes = block_size(block, code);
+    guard_freed(block, bytes);
+    bool held =
+        (thread_mode() & MODE_QUARANTINE) != 0 && code < CODE_RUN && quarantine_wants(block);
+    return held ? quarantine_exchange(block, bytes) : block;
+}
+
 void block_free(void *block, unsigned code, bool uncached)
 {
     struct cache *cache;
@@ -165,7 +177,11 @@ void block_free(void *block, unsigned code, bool uncached)
         return;
     }
     if (UNLIKELY(thread_mode() != 0)) {
-        guard_freed(block, block_size(block, code));
+        block = freed_in_a_mode(block, code);
+        if (block == NULL) {
+            return;
+        }
+        code = map_code(block);
     }
     if (cache != NULL && !uncached && code < CODE_RUN) {
         cache_free(cache, class_of_code(code), block);
@@ -183,7 +199,11 @@ void block_free_into(struct cache *cache, void *block, unsigned code)
         return;
     }
     if (UNLIKELY(thread_mode() != 0)) {
-        guard_freed(block, block_size(block, code));
+        block = freed_in_a_mode(block, code);
+        if (block == NULL) {
+            return;
+        }
+        code = map_code(block);
     }
     count_direct(0, block_size(block, code));
     cache_free(cache, class_of_code(code), block);

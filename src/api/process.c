@@ -10,6 +10,7 @@
 #include "api/malloc.h"
 #include "base/names.h"
 #include "base/print.h"
+#include "cache/quarantine.h"
 #include "config/options.h"
 #include "control/ctl.h"
 #include "control/report.h"
@@ -104,6 +105,7 @@ static void each_outer_lock(void (*visit)(struct lock *lock))
     visit(&process.lock);
     visit(control_lock());
     visit(threads_lock());
+    visit(quarantine_lock());
 }
 
 static void each_inner_lock(void (*visit)(struct lock *lock))

@@ -50,8 +50,9 @@ enum {
     MODE_JUNK_FREE = 2,
     MODE_ZERO = 4,
     MODE_UNCACHED = 8,
-    MODE_INTERVAL = 32, /* allocated bytes are counted, for stats_interval */
-    MODE_SWITCH = 16,   /* another thread asked this one to look at the process's modes */
+    MODE_INTERVAL = 32,    /* allocated bytes are counted, for stats_interval */
+    MODE_QUARANTINE = 512, /* some freed blocks are held back: quarantine.h */
+    MODE_SWITCH = 16,      /* another thread asked this one to look at the process's modes */
 };
 
 struct cache;

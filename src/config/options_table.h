@@ -118,6 +118,10 @@ INTEGER(san_guard_small, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED, "",
         "Guard pages around one in so many slabs; 0: none.")
 INTEGER(san_guard_large, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED, "",
         "Guard pages around one in so many blocks above 32 KiB; 0: none.")
+INTEGER(
+    lg_san_uaf_align, ssize_t, -1, 12, 63, CLIP, MINUS_ONE, "",
+    "Freed blocks up to 32 KiB at multiples of 2 to this are held back, and a write to one ends "
+    "the program; -1: none.")
 BOOLEAN(hpa, false, IDLE, "A page heap that packs huge pages, steered by the keys that follow.")
 INTEGER(hpa_slab_max_alloc, size_t, 65536, 4096, 2097152, CLIP, IDLE, "bytes",
         "The largest request that it serves.")
@@ -174,7 +178,6 @@ BOOLEAN(prof_stats, false, IDLE, "Count samples by size class.")
 BOOLEAN(prof_sys_thread_name, false, IDLE, "Profiles have the system's names of threads.")
 CHOICE(prof_time_resolution, 0, "default\0high\0", IDLE, "The clock of the log.")
 BOOLEAN(prof_unbias, true, UNMIRRORED | IDLE, "Samples stand for what they were drawn from.")
-ABSENT(lg_san_uaf_align, "Of builds that check for use after free.")
 ABSENT(log, "Of builds with logging.")
 ABSENT(utrace, "Of builds for BSD.")
 ABSENT(hpa_sec_bytes_after_flush, "Gone in jemalloc 5.3.1; no error for abort_conf.")

@@ -5,6 +5,7 @@
  */
 #include "control/statistics.h"
 
+#include "cache/quarantine.h"
 #include "cache/thread.h"
 #include "os/os.h"
 #include "pages/meta.h"
@@ -198,6 +199,7 @@ static void add_common(struct arena_statistics *part)
     totals->map_bytes = pool.mapped_bytes / PAGE_BYTES;
     totals->base_bytes = meta_touched_bytes() + totals->map_bytes;
     totals->base_huge_pages = meta_huge_pages();
+    totals->stashed_bytes = quarantine_bytes();
     totals->resident_bytes = huge.touched_bytes + totals->base_bytes;
     add_stretch(part, STRETCH_CLEAN, CHUNK_BYTES, spare_chunks);
     huge_visit_kept(visit_kept, part);
@@ -272,7 +274,8 @@ static void merge_part(struct arena_statistics *into, const struct arena_statist
 static uint64_t live_bytes(const struct arena_totals *totals)
 {
     uint64_t given = totals->small.allocated + totals->large.allocated;
-    return given - (totals->cached_bytes < given ? totals->cached_bytes : given);
+    uint64_t freed = totals->cached_bytes + totals->stashed_bytes;
+    return given - (freed < given ? freed : given);
 }
 
 static void sum_up(void)

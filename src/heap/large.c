@@ -219,14 +219,14 @@ static struct run *run_of(const void *block)
 
 void large_free(void *block, unsigned code)
 {
-    if (UNLIKELY(code > CODE_HUGE)) {
-        special_free(block, code);
-        return;
-    }
     if (code == CODE_HUGE) {
         struct huge *huge = map_owner(block);
         count_huge_free(huge->arena, huge->size_bytes);
         huge_free(huge);
+        return;
+    }
+    if (UNLIKELY(code > CODE_HUGE)) {
+        special_free(block, code);
         return;
     }
     uint64_t freed_bytes = 0;
@@ -246,9 +246,11 @@ void large_free_run(void *block, uint64_t *freed_bytes)
 
 size_t large_size(const void *block, unsigned code)
 {
-    if (UNLIKELY(code >= CODE_HUGE)) {
-        return code == CODE_HUGE ? ((struct huge *)map_owner(block))->size_bytes
-                                 : special_size(block, code);
+    if (code == CODE_HUGE) {
+        return ((struct huge *)map_owner(block))->size_bytes;
+    }
+    if (UNLIKELY(code > CODE_HUGE)) {
+        return special_size(block, code);
     }
     return (size_t)run_of(block)->page_count * PAGE_BYTES;
 }
@@ -301,11 +303,9 @@ static bool resize_huge(struct huge *huge, size_t size_bytes, bool zero)
 bool large_resize(void *block, unsigned code, size_t size_bytes, bool zero)
 {
     ASSERT(size_bytes >= LARGE_SIZE_MIN && size_bytes % PAGE_BYTES == 0);
-    if (UNLIKELY(code > CODE_HUGE)) {
-        return special_resize(block, code, size_bytes, zero);
-    }
     if (code != CODE_HUGE) {
-        return resize_run(block, size_bytes, zero);
+        return UNLIKELY(code > CODE_HUGE) ? special_resize(block, code, size_bytes, zero)
+                                          : resize_run(block, size_bytes, zero);
     }
     return resize_huge(map_owner(block), size_bytes, zero);
 }

@@ -80,13 +80,9 @@ static void place_regions(struct run *slab)
     slab->region_count = (uint16_t)(count < RUN_REGIONS_MAX ? count : RUN_REGIONS_MAX);
 }
 
-struct run *slab_new(struct page_heap *heap, uint8_t class_index)
+/* A slab of a fresh run. */
+ALWAYS_INLINE struct run *make_slab(struct run *slab, uint8_t class_index)
 {
-    unsigned page_count = slab_shapes[class_index].page_count;
-    struct run *slab = UNLIKELY(special_guard_small > 0) ? special_slab(heap, page_count) : NULL;
-    if (slab == NULL) {
-        slab = run_alloc_slab(heap, page_count);
-    }
     if (slab == NULL) {
         return NULL;
     }
@@ -100,6 +96,22 @@ struct run *slab_new(struct page_heap *heap, uint8_t class_index)
     map_set_codes(base, slab->page_count, class_code(class_index));
     ASSERT_SLOW(slab_is_valid(slab));
     return slab;
+}
+
+/* Where some slabs are guarded. */
+static NOINLINE struct run *slab_new_slow(struct page_heap *heap, uint8_t class_index)
+{
+    unsigned page_count = slab_shapes[class_index].page_count;
+    struct run *run = special_slab(heap, page_count);
+    return make_slab(run != NULL ? run : run_alloc_slab(heap, page_count), class_index);
+}
+
+struct run *slab_new(struct page_heap *heap, uint8_t class_index)
+{
+    if (UNLIKELY(special_guard_small > 0)) {
+        return slab_new_slow(heap, class_index);
+    }
+    return make_slab(run_alloc_slab(heap, slab_shapes[class_index].page_count), class_index);
 }
 
 void slab_delete(struct run *slab)

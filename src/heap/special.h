@@ -12,7 +12,7 @@
  * With san_guard_small one in so many slabs lies between guard pages; such a slab's run has them
  * while it is made and freed, and is the run of the pages between them meanwhile.
  *
- * Invariants: a run whose `first` is no page's start is a shifted block; `offset_bytes` of a mapping
+ * Invariants: a run whose `first` is no page's start is a shifted block; a mapping's `offset_bytes`
  * is not 0 if and only if its block is special; nothing here runs unless an option asks for it.
  *
  * Thread safety: as large.h.

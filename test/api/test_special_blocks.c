@@ -1,6 +1,7 @@
 /* test_special_blocks.c: goal: with cache_oblivious large blocks start at any cache line of a page,
  * with san_guard_large and san_guard_small blocks and slabs lie between pages that cannot be
- * touched; all of them are blocks as any other, and by default there are none.
+ * touched; all of them are blocks as any other, and by default there are none. With
+ * lg_san_uaf_align a write to a freed block is found.
  * Method: option_task.h; the children ask the kernel by write() whether an address can be read, and
  * sum the untouchable mappings in /proc/self/maps.
  */
@@ -189,6 +190,19 @@ static int guarded_slabs(void)
     return guarded == 0 ? 0 : (int)((slabs + guarded / 2) / guarded);
 }
 
+/* Freed blocks of a page each, one of which is written to; then as many as are held back. */
+static int write_to_a_freed_block(void)
+{
+    enum { HELD = 400 };
+    unsigned char *volatile block = malloc(4096);
+    free(block);
+    block[100] = 1;
+    for (unsigned i = 0; i < HELD; i++) {
+        free(malloc(4096));
+    }
+    return stat_value("stats.arenas.0.tcache_stashed_bytes") > 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
@@ -196,6 +210,7 @@ static const struct {
     {"starts", starts},
     {"guarded_blocks", guarded_blocks},
     {"guarded_slabs", guarded_slabs},
+    {"write_to_a_freed_block", write_to_a_freed_block},
 };
 
 /* What the parent expects. */
@@ -230,6 +245,18 @@ static void slabs_are_guarded_when_told(void **state)
     expect_exit("narenas:1,san_guard_small:1,retain:false,tcache:false", "guarded_slabs", 1);
 }
 
+static void writes_after_free_are_found_when_told(void **state)
+{
+    (void)state;
+    static const char line[] = "<jemalloc>: Write-after-free detected on block 0x";
+    expect_exit("", "write_to_a_freed_block", 0);
+    expect_exit("lg_san_uaf_align:-1", "write_to_a_freed_block", 0);
+    expect_abort("lg_san_uaf_align:12", "write_to_a_freed_block", line);
+    expect_abort("lg_san_uaf_align:1,tcache:false", "write_to_a_freed_block", line);
+    /* No block of a page is at such an address. */
+    expect_exit("lg_san_uaf_align:47", "write_to_a_freed_block", 0);
+}
+
 int main(int argc, char **argv)
 {
     for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
@@ -244,6 +271,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(large_blocks_start_at_any_line_when_told),
         cmocka_unit_test(large_blocks_are_guarded_when_told),
         cmocka_unit_test(slabs_are_guarded_when_told),
+        cmocka_unit_test(writes_after_free_are_found_when_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
