@@ -125,20 +125,26 @@ static bool starts_block(const void *block, unsigned code)
     if (code == CODE_RUN) {
         return (uintptr_t)block % PAGE_BYTES == 0;
     }
-    if (UNLIKELY(code > CODE_HUGE)) {
-        return special_starts(block, code);
-    }
     uint64_t inverse = bin_inverse[code / CODE_SCALE];
     return (uintptr_t)block * inverse < inverse;
+}
+
+/* No ordinary block starts there: a special one, whose codes no address passes, or a mistake. */
+static NOINLINE unsigned special_code(const char *function, const void *block, unsigned code)
+{
+    if (code <= CODE_HUGE || !special_starts(block, code)) {
+        message_and_abort("%s(): invalid pointer %p: not the start of a block of this allocator, "
+                          "or freed before",
+                          function, block);
+    }
+    return code;
 }
 
 unsigned block_code(const char *function, const void *block)
 {
     unsigned code = map_code(block);
     if (UNLIKELY(code == 0) || UNLIKELY(!starts_block(block, code))) {
-        message_and_abort("%s(): invalid pointer %p: not the start of a block of this allocator, "
-                          "or freed before",
-                          function, block);
+        return special_code(function, block, code);
     }
     return code;
 }

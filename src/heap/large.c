@@ -300,12 +300,17 @@ static bool resize_huge(struct huge *huge, size_t size_bytes, bool zero)
     return true;
 }
 
+static NOINLINE bool resize_other(void *block, unsigned code, size_t size_bytes, bool zero)
+{
+    return UNLIKELY(code > CODE_HUGE) ? special_resize(block, code, size_bytes, zero)
+                                      : resize_run(block, size_bytes, zero);
+}
+
 bool large_resize(void *block, unsigned code, size_t size_bytes, bool zero)
 {
     ASSERT(size_bytes >= LARGE_SIZE_MIN && size_bytes % PAGE_BYTES == 0);
     if (code != CODE_HUGE) {
-        return UNLIKELY(code > CODE_HUGE) ? special_resize(block, code, size_bytes, zero)
-                                          : resize_run(block, size_bytes, zero);
+        return resize_other(block, code, size_bytes, zero);
     }
     return resize_huge(map_owner(block), size_bytes, zero);
 }

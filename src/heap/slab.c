@@ -114,17 +114,31 @@ struct run *slab_new(struct page_heap *heap, uint8_t class_index)
     return make_slab(run_alloc_slab(heap, slab_shapes[class_index].page_count), class_index);
 }
 
-void slab_delete(struct run *slab)
+/* Pages of an empty slab that may hold data. */
+ALWAYS_INLINE unsigned touched_pages(const struct run *slab)
 {
-    ASSERT(slab->free_count == slab->region_count);
     char *base = chunk_page_address(slab->chunk, slab->page);
     char *used_end = slab->first + (size_t)slab->fresh * region_size(slab);
     unsigned touched = (unsigned)((size_t)(used_end - base + PAGE_BYTES - 1) / PAGE_BYTES);
-    touched = slab->fresh == 0 ? 0 : touched < slab->page_count ? touched : slab->page_count;
-    map_set_codes(base, slab->page_count, 0);
+    return slab->fresh == 0 ? 0 : touched < slab->page_count ? touched : slab->page_count;
+}
+
+static NOINLINE void delete_guarded(struct run *slab)
+{
+    map_set_codes(chunk_page_address(slab->chunk, slab->page), slab->page_count, 0);
+    special_slab_free(slab, touched_pages(slab));
+}
+
+void slab_delete(struct run *slab)
+{
+    ASSERT(slab->free_count == slab->region_count);
     if (UNLIKELY(slab->large_index == LARGE_GUARDED)) {
-        special_slab_free(slab, touched);
-    } else if (slab->fresh == slab->region_count) {
+        delete_guarded(slab);
+        return;
+    }
+    unsigned touched = touched_pages(slab);
+    map_set_codes(chunk_page_address(slab->chunk, slab->page), slab->page_count, 0);
+    if (slab->fresh == slab->region_count) {
         run_free_slab(slab);
     } else {
         run_free(slab, touched);
