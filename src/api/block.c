@@ -10,6 +10,8 @@
 #include "api/process.h"
 #include "base/bits.h"
 #include "base/print.h"
+#include "cache/quarantine.h"
+#include "heap/special.h"
 
 #include <errno.h>
 #include <string.h>
@@ -138,13 +140,22 @@ static bool starts_block(const void *block, unsigned code)
     return (uintptr_t)block * inverse < inverse;
 }
 
+/* No ordinary block starts there: a special one, whose codes no address passes, or a mistake. */
+static NOINLINE unsigned special_code(const char *function, const void *block, unsigned code)
+{
+    if (code <= CODE_HUGE || !special_starts(block, code)) {
+        message_and_abort("%s(): invalid pointer %p: not the start of a block of this allocator, "
+                          "or freed before",
+                          function, block);
+    }
+    return code;
+}
+
 unsigned block_code(const char *function, const void *block)
 {
     unsigned code = map_code(block);
     if (UNLIKELY(code == 0) || UNLIKELY(!starts_block(block, code))) {
-        message_and_abort("%s(): invalid pointer %p: not the start of a block of this allocator, "
-                          "or freed before",
-                          function, block);
+        return special_code(function, block, code);
     }
     return code;
 }
@@ -165,6 +176,17 @@ static void free_uncached(void *block, unsigned code)
     }
 }
 
+/* What modes do with a block that the program frees. Result: the block to be freed now: this one,
+ * or one that was held back before; or NULL. */
+static NOINLINE void *freed_in_a_mode(void *block, unsigned code)
+{
+    size_t bytes = block_size(block, code);
+    guard_freed(block, bytes);
+    bool held =
+        (thread_mode() & MODE_QUARANTINE) != 0 && code < CODE_RUN && quarantine_wants(block);
+    return held ? quarantine_exchange(block, bytes) : block;
+}
+
 void block_free(void *block, unsigned code, bool uncached)
 {
     struct cache *cache;
@@ -172,7 +194,11 @@ void block_free(void *block, unsigned code, bool uncached)
         return;
     }
     if (UNLIKELY(thread_mode() != 0)) {
-        guard_freed(block, block_size(block, code));
+        block = freed_in_a_mode(block, code);
+        if (block == NULL) {
+            return;
+        }
+        code = map_code(block);
     }
     if (cache != NULL && !uncached && code < CODE_RUN) {
         cache_free(cache, class_of_code(code), block);
@@ -190,7 +216,11 @@ void block_free_into(struct cache *cache, void *block, unsigned code)
         return;
     }
     if (UNLIKELY(thread_mode() != 0)) {
-        guard_freed(block, block_size(block, code));
+        block = freed_in_a_mode(block, code);
+        if (block == NULL) {
+            return;
+        }
+        code = map_code(block);
     }
     count_direct(0, block_size(block, code));
     cache_free(cache, class_of_code(code), block);

@@ -123,6 +123,9 @@ uint32_t guard_modes_of_options(void)
     if (options.zero) {
         modes |= MODE_ZERO;
     }
+    if (options.lg_san_uaf_align >= 0) {
+        modes |= MODE_QUARANTINE;
+    }
     if (options.stats_interval >= 0) {
         modes |= MODE_INTERVAL;
     }

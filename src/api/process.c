@@ -11,10 +11,12 @@
 #include "base/names.h"
 #include "base/print.h"
 #include "cache/helper.h"
+#include "cache/quarantine.h"
 #include "config/options.h"
 #include "control/ctl.h"
 #include "control/report.h"
 #include "control/statistics.h"
+#include "heap/special.h"
 #include "os/os.h"
 #include "pages/meta.h"
 
@@ -66,6 +68,7 @@ static void hand_options_down(void)
 {
     slab_start();
     large_start();
+    special_start();
     lock_set_spin(options.mutex_max_spin);
     helper_begin();
     page_policy.huge_pages = options.thp;
@@ -104,6 +107,7 @@ static void each_outer_lock(void (*visit)(struct lock *lock))
     visit(&process.lock);
     visit(control_lock());
     visit(threads_lock());
+    visit(quarantine_lock());
 }
 
 static void each_inner_lock(void (*visit)(struct lock *lock))

@@ -50,11 +50,12 @@ enum {
     MODE_JUNK_FREE = 2,
     MODE_ZERO = 4,
     MODE_UNCACHED = 8,
-    MODE_SWITCH = 16,   /* another thread asked this one to look at the process's modes */
-    MODE_INTERVAL = 32, /* allocated bytes are counted, for stats_interval */
-    MODE_HELPER = 64,   /* the next request for memory makes a helper (helper.h) */
-    MODE_EXACT = 128,   /* bytes are counted at each call, in `exact` */
-    MODE_SCAN = 256,    /* frees look for their block among those freed last */
+    MODE_SWITCH = 16,      /* another thread asked this one to look at the process's modes */
+    MODE_INTERVAL = 32,    /* allocated bytes are counted, for stats_interval */
+    MODE_HELPER = 64,      /* the next request for memory makes a helper (helper.h) */
+    MODE_EXACT = 128,      /* bytes are counted at each call, in `exact` */
+    MODE_SCAN = 256,       /* frees look for their block among those freed last */
+    MODE_QUARANTINE = 512, /* some freed blocks are held back: quarantine.h */
 };
 
 struct cache;

@@ -97,7 +97,7 @@ static enum option_verdict set_boolean(void *field, struct span value)
 static bool is_below(const struct option_row *row, uint64_t value)
 {
     if (row->is_signed) {
-        return (int64_t)value < row->least && (int64_t)value < 0;
+        return (int64_t)value < row->least;
     }
     return value < (uint64_t)row->least;
 }
@@ -112,6 +112,10 @@ static enum option_verdict set_integer(const struct option_row *row, void *field
     uint64_t value;
     if (!span_number(text, &value)) {
         return OPTION_INVALID;
+    }
+    if (value == UINT64_MAX && (row->flags & OPTION_MINUS_ONE) != 0) {
+        store(field, row->size_bytes, value);
+        return OPTION_ACCEPTED;
     }
     if (is_above(row, value)) {
         if (row->beyond == OPTION_REFUSE) {

@@ -19,7 +19,12 @@
 BOOLEAN(abort, false, PLAIN, "Abort on warnings; the only one is that fork handlers are refused.")
 BOOLEAN(abort_conf, false, PLAIN, "Abort when a configuration string has an error.")
 BOOLEAN(confirm_conf, false, PLAIN, "Print every configuration source and every accepted pair.")
-BOOLEAN(cache_oblivious, true, IDLE, "Large blocks start at any cache line; ours start at pages.")
+/* jemalloc's default is true. Off here: it costs each large block a page and its reuse, and this
+ * allocator's blocks above 1 MiB are the only ones that start at the same place in a chunk. */
+BOOLEAN(
+    cache_oblivious, false, PLAIN,
+    "Blocks above 32 KiB start at any cache line of a page, and have a page more than they need; "
+    "jemalloc's default is true.")
 BOOLEAN(trust_madvise, false, PLAIN,
         "Believe that purged pages read as zero; false: the first purge tries it on a page.")
 BOOLEAN(retain, true, PLAIN, "Keep the address space of unused chunks; false: unmap them.")
@@ -113,10 +118,14 @@ BOOLEAN(disable_large_size_classes, true, PLAIN,
 INTEGER(debug_double_free_max_scan, unsigned, 0, 0, UINT32_MAX, CLIP, PLAIN, "",
         "Blocks of its class, freed last in the thread, that free compares its block with; 0: one. "
         "jemalloc has it in debugging builds only, and else reads 0.")
-INTEGER(san_guard_small, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED | IDLE, "",
-        "Guard pages around one in so many slabs.")
-INTEGER(san_guard_large, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED | IDLE, "",
-        "Guard pages around one in so many large blocks.")
+INTEGER(san_guard_small, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED, "",
+        "Guard pages around one in so many slabs; 0: none.")
+INTEGER(san_guard_large, size_t, 0, 0, SIZE_MAX, CLIP, UNMIRRORED, "",
+        "Guard pages around one in so many blocks above 32 KiB; 0: none.")
+INTEGER(
+    lg_san_uaf_align, ssize_t, -1, 12, 63, CLIP, MINUS_ONE, "",
+    "Freed blocks up to 32 KiB at multiples of 2 to this are held back, and a write to one ends "
+    "the program; -1: none.")
 BOOLEAN(hpa, false, IDLE, "A page heap that packs huge pages, steered by the keys that follow.")
 INTEGER(hpa_slab_max_alloc, size_t, 65536, 4096, 2097152, CLIP, IDLE, "bytes",
         "The largest request that it serves.")
@@ -173,7 +182,6 @@ BOOLEAN(prof_stats, false, IDLE, "Count samples by size class.")
 BOOLEAN(prof_sys_thread_name, false, IDLE, "Profiles have the system's names of threads.")
 CHOICE(prof_time_resolution, 0, "default\0high\0", IDLE, "The clock of the log.")
 BOOLEAN(prof_unbias, true, UNMIRRORED | IDLE, "Samples stand for what they were drawn from.")
-ABSENT(lg_san_uaf_align, "Of builds that check for use after free.")
 ABSENT(log, "Of builds with logging.")
 ABSENT(utrace, "Of builds for BSD.")
 ABSENT(hpa_sec_bytes_after_flush, "Gone in jemalloc 5.3.1; no error for abort_conf.")

@@ -14,10 +14,14 @@
 
 enum { PLACE_OF_ARENA = 1 };
 
+static struct arena *arena_of_index(size_t index)
+{
+    return index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+}
+
 static struct arena *arena_of_mib(const size_t *mib)
 {
-    size_t index = mib[PLACE_OF_ARENA];
-    return index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    return arena_of_index(mib[PLACE_OF_ARENA]);
 }
 
 /* Whether the index means all arenas: what those to come begin with. */
@@ -31,10 +35,10 @@ static const struct option_row *dss_row(void)
     return option_find("dss", sizeof "dss" - 1);
 }
 
+/* The argument is the place of the arena's index. */
 int read_arena_dss(const size_t *mib, size_t argument, struct ctl_value *value)
 {
-    (void)argument;
-    struct arena *arena = arena_of_mib(mib);
+    struct arena *arena = arena_of_index(mib[argument]);
     unsigned use = arena != NULL
                        ? (unsigned)page_heap_use_of_break(&arena->pages)
                        : atomic_load_explicit(&chunk_policy.use_of_break, memory_order_relaxed);

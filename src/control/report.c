@@ -446,7 +446,7 @@ static void print_bytes(struct printer *printer, const struct arena_totals *tota
     print(printer, "%-21s%16lu\n", "metadata_rtree:", totals->map_bytes);
     print(printer, "%-21s%16lu\n", "metadata_thp:", totals->base_huge_pages);
     print(printer, "%-21s%16lu\n", "tcache_bytes:", totals->cached_bytes);
-    print(printer, "%-21s%16lu\n", "tcache_stashed_bytes:", none);
+    print(printer, "%-21s%16lu\n", "tcache_stashed_bytes:", totals->stashed_bytes);
     print(printer, "%-21s%16lu\n", "resident:", totals->resident_bytes);
     print(printer, "%-21s%16lu\n", "abandoned_vm:", none);
     print(printer, "%-21s%16lu\n", "extent_avail:", totals->spare_descriptors);
@@ -485,7 +485,9 @@ static void print_part(struct printer *printer, const struct arena_statistics *p
     statistics_copy(decay_ms, part->decay_ms, sizeof decay_ms);
     print(printer, "assigned threads: %lu\n", totals.thread_count);
     print(printer, "uptime: %lu\n", uptime);
-    print(printer, "dss allocation precedence: \"%s\"\n", "disabled");
+    struct ctl_value dss = {.text = NULL};
+    (void)read_arena_dss(&index, 0, &dss);
+    print(printer, "dss allocation precedence: \"%s\"\n", dss.text);
     print(printer, "decaying:%6s%13s%13s%13s%13s\n", "time", "npages", "sweeps", "madvises",
           "purged");
     print_stage(printer, "dirty:", decay_ms[STAGE_DIRTY], totals.dirty_pages, &totals.stage[0]);

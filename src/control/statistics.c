@@ -6,6 +6,7 @@
 #include "control/statistics.h"
 
 #include "base/bits.h"
+#include "cache/quarantine.h"
 #include "cache/thread.h"
 #include "os/os.h"
 #include "pages/meta.h"
@@ -107,7 +108,7 @@ static void copy_pages(struct arena_statistics *part, struct page_heap *heap, bo
     size_t held = totals->active_pages + totals->dirty_pages + totals->muzzy_pages;
     totals->mapped_bytes = held * PAGE_BYTES;
     totals->retained_bytes = (heap->chunk_pages - held) * PAGE_BYTES;
-    totals->large.allocated = heap->large_pages * PAGE_BYTES;
+    totals->large.allocated = (heap->large_pages - heap->margin_pages) * PAGE_BYTES;
     totals->descriptor_bytes = heap->chunk_count * offsetof(struct chunk, run);
     for (unsigned i = 0; i < STAGES; i++) {
         totals->stage[i] = stage_copy(&heap->stage[i]);
@@ -304,13 +305,14 @@ static void add_common(struct arena_statistics *part)
     struct huge_statistics huge = huge_statistics();
     struct chunk_pool_statistics pool = chunk_pool_statistics();
     size_t spare_chunks = pool.spare_bytes / CHUNK_BYTES;
-    totals->mapped_bytes += huge.mapped_bytes - huge.live_bytes;
+    totals->mapped_bytes += huge.mapped_bytes - (huge.live_bytes - huge.margin_bytes);
     totals->retained_bytes += pool.spare_bytes;
     totals->spare_descriptors = spare_chunks;
     totals->descriptor_bytes += spare_chunks * offsetof(struct chunk, run);
     totals->map_bytes = pool.mapped_bytes / PAGE_BYTES;
     totals->base_bytes = meta_touched_bytes() + totals->map_bytes;
     totals->base_huge_pages = meta_huge_pages();
+    totals->stashed_bytes = quarantine_bytes();
     totals->resident_bytes = huge.touched_bytes + totals->base_bytes;
     if (spare_chunks > 0) {
         add_stretch(part, STRETCH_CLEAN, CHUNK_PAGES, spare_chunks);
@@ -465,7 +467,8 @@ static void merge_part(struct arena_statistics *into, const struct arena_statist
 static uint64_t live_bytes(const struct arena_totals *totals)
 {
     uint64_t given = totals->small.allocated + totals->large.allocated;
-    return given - (totals->cached_bytes < given ? totals->cached_bytes : given);
+    uint64_t freed = totals->cached_bytes + totals->stashed_bytes;
+    return given - (freed < given ? freed : given);
 }
 
 static void sum_up(void)

@@ -102,6 +102,7 @@ struct arena_totals {
     uint64_t descriptor_bytes;
     uint64_t map_bytes;
     uint64_t base_huge_pages; /* asked for, for the allocator's own memory */
+    uint64_t stashed_bytes;   /* freed blocks that are held back; of all arenas, in arena 0 */
     uint64_t cached_bytes;    /* in caches of the arena's threads */
     uint64_t resident_bytes;
     struct stage_statistics stage[STAGES];

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "config/options.h"
+#include "heap/special.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -44,7 +45,7 @@ static const uint8_t large_index[RUN_PAGES_MAX + 1] = {
 };
 #undef INDICES
 
-static uint8_t large_index_of(size_t size_bytes)
+uint8_t large_index_of(size_t size_bytes)
 {
     return large_index[size_bytes / PAGE_BYTES];
 }
@@ -121,6 +122,16 @@ static void count_huge_free(struct arena *arena, size_t size_bytes)
     atomic_fetch_sub_explicit(&counters->live_bytes, size_bytes, memory_order_relaxed);
 }
 
+void large_count_mapped(struct arena *arena, size_t size_bytes)
+{
+    count_huge_alloc(atomic_load_explicit(&arena->huge, memory_order_acquire), size_bytes);
+}
+
+void large_uncount_mapped(struct arena *arena, size_t size_bytes)
+{
+    count_huge_free(arena, size_bytes);
+}
+
 /* Growing step by step mostly stays in a class. Sizes are two pages at least. */
 static bool is_same_class(size_t a, size_t b)
 {
@@ -155,6 +166,9 @@ static void *huge_block(struct huge *huge, struct huge_counters *counters)
 
 void *large_alloc_growing(struct arena *arena, size_t size_bytes)
 {
+    if (UNLIKELY(special_large)) {
+        return NULL;
+    }
     if (size_bytes >= GROWING_BYTES) {
         struct huge_counters *counters = arena_huge_counters(arena);
         return counters == NULL ? NULL
@@ -178,6 +192,12 @@ void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool
     ASSERT(size_bytes % PAGE_BYTES == 0);
     bool zeroed = false;
     void *block = NULL;
+    if (UNLIKELY(special_large) && size_bytes > CACHED_SIZE_MAX) {
+        block = special_alloc(arena, size_bytes, alignment, zero);
+        if (block != NULL) {
+            return block;
+        }
+    }
     if (fits_a_run(size_bytes, alignment)) {
         block = run_block(arena, size_bytes, alignment, &zeroed);
     } else {
@@ -205,6 +225,10 @@ void large_free(void *block, unsigned code)
         huge_free(huge);
         return;
     }
+    if (UNLIKELY(code > CODE_HUGE)) {
+        special_free(block, code);
+        return;
+    }
     uint64_t freed_bytes = 0;
     large_free_run(block, &freed_bytes);
 }
@@ -224,6 +248,9 @@ size_t large_size(const void *block, unsigned code)
 {
     if (code == CODE_HUGE) {
         return ((struct huge *)map_owner(block))->size_bytes;
+    }
+    if (UNLIKELY(code > CODE_HUGE)) {
+        return special_size(block, code);
     }
     return (size_t)run_of(block)->page_count * PAGE_BYTES;
 }
@@ -273,11 +300,17 @@ static bool resize_huge(struct huge *huge, size_t size_bytes, bool zero)
     return true;
 }
 
+static NOINLINE bool resize_other(void *block, unsigned code, size_t size_bytes, bool zero)
+{
+    return UNLIKELY(code > CODE_HUGE) ? special_resize(block, code, size_bytes, zero)
+                                      : resize_run(block, size_bytes, zero);
+}
+
 bool large_resize(void *block, unsigned code, size_t size_bytes, bool zero)
 {
     ASSERT(size_bytes >= LARGE_SIZE_MIN && size_bytes % PAGE_BYTES == 0);
     if (code != CODE_HUGE) {
-        return resize_run(block, size_bytes, zero);
+        return resize_other(block, code, size_bytes, zero);
     }
     return resize_huge(map_owner(block), size_bytes, zero);
 }
@@ -301,7 +334,7 @@ void *large_move(void *block, unsigned code, size_t size_bytes, size_t alignment
 
 struct arena *large_arena(const void *block, unsigned code)
 {
-    if (code == CODE_HUGE) {
+    if (code == CODE_HUGE || code == CODE_SPECIAL) {
         return ((struct huge *)map_owner(block))->arena;
     }
     return arena_of_run(run_of(block));

@@ -36,10 +36,17 @@ MUST_USE void *large_alloc_cached(struct arena *arena, uint8_t class_index);
  * bytes. Below, it gets room behind it. */
 enum { GROWING_BYTES = 192 * 1024 };
 
-/* A block of size_bytes, above 32 KiB, that will probably grow. */
+/* A block of size_bytes, above 32 KiB, that will probably grow. NULL when memory is refused, or
+ * blocks may be special. */
 MUST_USE void *large_alloc_growing(struct arena *arena, size_t size_bytes);
 
-/* Usable size of a block whose code is CODE_RUN or CODE_HUGE. */
+/* The class by which a run's block is counted, of a multiple of 4 KiB up to 1 MiB. */
+uint8_t large_index_of(size_t size_bytes);
+/* Counts a mapped block of an arena that has counters, and one that goes. */
+void large_count_mapped(struct arena *arena, size_t size_bytes);
+void large_uncount_mapped(struct arena *arena, size_t size_bytes);
+
+/* Usable size of a block whose code is CODE_RUN or above. */
 size_t large_size(const void *block, unsigned code);
 
 /* Resizes a block to size_bytes, a large size, where it lies. False, nothing changed, when that

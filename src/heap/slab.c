@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/print.h"
 #include "config/options.h"
+#include "heap/special.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -79,9 +80,9 @@ static void place_regions(struct run *slab)
     slab->region_count = (uint16_t)(count < RUN_REGIONS_MAX ? count : RUN_REGIONS_MAX);
 }
 
-struct run *slab_new(struct page_heap *heap, uint8_t class_index)
+/* A slab of a fresh run. */
+ALWAYS_INLINE struct run *make_slab(struct run *slab, uint8_t class_index)
 {
-    struct run *slab = run_alloc_slab(heap, slab_shapes[class_index].page_count);
     if (slab == NULL) {
         return NULL;
     }
@@ -97,14 +98,46 @@ struct run *slab_new(struct page_heap *heap, uint8_t class_index)
     return slab;
 }
 
-void slab_delete(struct run *slab)
+/* Where some slabs are guarded. */
+static NOINLINE struct run *slab_new_slow(struct page_heap *heap, uint8_t class_index)
 {
-    ASSERT(slab->free_count == slab->region_count);
+    unsigned page_count = slab_shapes[class_index].page_count;
+    struct run *run = special_slab(heap, page_count);
+    return make_slab(run != NULL ? run : run_alloc_slab(heap, page_count), class_index);
+}
+
+struct run *slab_new(struct page_heap *heap, uint8_t class_index)
+{
+    if (UNLIKELY(special_guard_small > 0)) {
+        return slab_new_slow(heap, class_index);
+    }
+    return make_slab(run_alloc_slab(heap, slab_shapes[class_index].page_count), class_index);
+}
+
+/* Pages of an empty slab that may hold data. */
+ALWAYS_INLINE unsigned touched_pages(const struct run *slab)
+{
     char *base = chunk_page_address(slab->chunk, slab->page);
     char *used_end = slab->first + (size_t)slab->fresh * region_size(slab);
     unsigned touched = (unsigned)((size_t)(used_end - base + PAGE_BYTES - 1) / PAGE_BYTES);
-    touched = slab->fresh == 0 ? 0 : touched < slab->page_count ? touched : slab->page_count;
-    map_set_codes(base, slab->page_count, 0);
+    return slab->fresh == 0 ? 0 : touched < slab->page_count ? touched : slab->page_count;
+}
+
+static NOINLINE void delete_guarded(struct run *slab)
+{
+    map_set_codes(chunk_page_address(slab->chunk, slab->page), slab->page_count, 0);
+    special_slab_free(slab, touched_pages(slab));
+}
+
+void slab_delete(struct run *slab)
+{
+    ASSERT(slab->free_count == slab->region_count);
+    if (UNLIKELY(slab->large_index == LARGE_GUARDED)) {
+        delete_guarded(slab);
+        return;
+    }
+    unsigned touched = touched_pages(slab);
+    map_set_codes(chunk_page_address(slab->chunk, slab->page), slab->page_count, 0);
     if (slab->fresh == slab->region_count) {
         run_free_slab(slab);
     } else {

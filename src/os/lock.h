@@ -22,19 +22,20 @@
 
 /* From the outermost lock to the innermost: a thread that holds a rank takes only higher ones. */
 enum lock_rank {
-    LOCK_FORK,    /* one fork at a time */
-    LOCK_HELPER,  /* making and ending helper threads; not held by fork */
-    LOCK_START,   /* start of the process */
-    LOCK_CONTROL, /* mallctl state */
-    LOCK_THREADS, /* list of thread caches */
-    LOCK_ARENAS,  /* table of arenas */
-    LOCK_BIN,     /* one size class of one arena */
-    LOCK_PAGES,   /* page heap of one arena */
-    LOCK_HUGE,    /* huge mappings */
-    LOCK_POOL,    /* spare chunks */
-    LOCK_MAP,     /* address map */
-    LOCK_META,    /* the allocator's own memory */
-    LOCK_BREAK,   /* the program break */
+    LOCK_FORK,       /* one fork at a time */
+    LOCK_HELPER,     /* making and ending helper threads; not held by fork */
+    LOCK_START,      /* start of the process */
+    LOCK_CONTROL,    /* mallctl state */
+    LOCK_THREADS,    /* list of thread caches */
+    LOCK_QUARANTINE, /* blocks that are held back */
+    LOCK_ARENAS,     /* table of arenas */
+    LOCK_BIN,        /* one size class of one arena */
+    LOCK_PAGES,      /* page heap of one arena */
+    LOCK_HUGE,       /* huge mappings */
+    LOCK_POOL,       /* spare chunks */
+    LOCK_MAP,        /* address map */
+    LOCK_META,       /* the allocator's own memory */
+    LOCK_BREAK,      /* the program break */
     LOCK_RANK_COUNT,
 };
 

@@ -43,6 +43,11 @@ extern bool os_purge_is_trusted;
  * written to again it reads as its old content or, at any moment, as zero. False when refused. */
 MUST_USE bool os_purge_lazily(void *address, size_t size_bytes);
 
+/* Makes pages such that each access ends the process by a signal, and ordinary ones again. False
+ * when refused (too many mappings). */
+MUST_USE bool os_guard(void *address, size_t size_bytes);
+MUST_USE bool os_unguard(void *address, size_t size_bytes);
+
 /* Resizes a whole mapping in place, or moves its pages to `target`, a mapped range that is
  * replaced. Bytes are not copied. False when refused: the mapping is as it was, but of a move's
  * target nothing is known, since the kernel may have unmapped it. */

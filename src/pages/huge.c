@@ -444,6 +444,13 @@ bool huge_grow(struct huge *entry, size_t size_bytes, size_t alignment)
     return done;
 }
 
+void huge_note_margin(ptrdiff_t bytes)
+{
+    lock_acquire(&huge.lock);
+    huge.statistics.margin_bytes += (size_t)bytes;
+    lock_release(&huge.lock);
+}
+
 void huge_decay(uint64_t now_ns)
 {
     lock_acquire(&huge.lock);

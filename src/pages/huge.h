@@ -27,6 +27,8 @@ struct huge {
     size_t map_bytes;
     size_t touched_bytes; /* beyond this and size_bytes the mapping reads as zero */
     void *arena;          /* opaque here; NULL while kept for reuse */
+    size_t offset_bytes;  /* of a block that does not begin at base: where it does; else 0 */
+    size_t margin_bytes;  /* then what size_bytes has beyond the block */
     uint64_t freed_at_ns;
     struct huge *previous; /* kept mappings, oldest first; or free descriptors */
     struct huge *next;
@@ -62,6 +64,9 @@ MUST_USE bool huge_resize_in_place(struct huge *huge, size_t size_bytes);
 /* Grows a block, moving its pages when they must move. False, nothing changed, when refused. */
 MUST_USE bool huge_grow(struct huge *huge, size_t size_bytes, size_t alignment);
 
+/* Counts bytes of live mappings that their blocks do not use, more or fewer. */
+void huge_note_margin(ptrdiff_t bytes);
+
 /* The time in the policy, from now on. */
 void huge_set_decay(int64_t cache_ms);
 
@@ -78,6 +83,7 @@ void huge_yield(size_t bytes);
 
 struct huge_statistics {
     size_t live_bytes;
+    size_t margin_bytes; /* of them beside blocks: shifts and guards */
     size_t live_count;
     size_t cached_bytes;  /* kept mappings */
     size_t touched_bytes; /* of them, what may hold memory */

@@ -44,8 +44,8 @@ enum {
     /* Codes that are no class of the thread cache. 1..41 are classes 0..40. */
     CODE_RUN = 42 * CODE_SCALE,     /* a block of its own run, above 32 KiB */
     CODE_HUGE = 43 * CODE_SCALE,    /* a block with a mapping of its own, above 1 MiB */
-    CODE_MIXED = 44 * CODE_SCALE,   /* reserved: a sparse slab whose gaps serve any class */
-    CODE_SPECIAL = 45 * CODE_SCALE, /* reserved: sampled and guarded blocks */
+    CODE_SHIFTED = 44 * CODE_SCALE, /* a block of its own run that starts within a page */
+    CODE_SPECIAL = 45 * CODE_SCALE, /* a block within a mapping of its own: shifted or guarded */
     CODE_BINS = 46,                 /* bins that a code can name */
 };
 

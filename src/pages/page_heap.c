@@ -261,6 +261,13 @@ static bool slab_keep(struct page_heap *heap, struct run *run)
     return true;
 }
 
+void page_heap_note_margin(struct page_heap *heap, int pages)
+{
+    lock_acquire(&heap->lock);
+    heap->margin_pages += (size_t)pages;
+    lock_release(&heap->lock);
+}
+
 void page_heap_purge(struct page_heap *heap, size_t keep_pages)
 {
     lock_acquire(&heap->lock);

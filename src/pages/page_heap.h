@@ -24,9 +24,10 @@
 
 enum {
     PAGE_HEAP_LISTS = 33,
-    RUN_PAGES_MAX = 256, /* 1 MiB: larger blocks have mappings of their own */
-    LARGE_CLASSES = 25,  /* classes of 16 KiB .. 1 MiB, that runs serve */
-    LARGE_NONE = 0xff,   /* a slab */
+    RUN_PAGES_MAX = 256,  /* 1 MiB: larger blocks have mappings of their own */
+    LARGE_CLASSES = 25,   /* classes of 16 KiB .. 1 MiB, that runs serve */
+    LARGE_NONE = 0xff,    /* a slab */
+    LARGE_GUARDED = 0xfe, /* a slab between guard pages */
     /* Freed large blocks that stay whole for the next request of their size: a program that
      * allocates and frees one buffer over and over meets no bitmap. These numbers:
      * docs/decisions/recent-runs-and-stretches.md. */
@@ -77,7 +78,8 @@ struct page_heap {
     size_t active_pages;
     size_t peak_active_pages; /* the most that active_pages was after a run had been cut */
     struct growth growth;
-    size_t large_pages;              /* of them in large blocks */
+    size_t large_pages;              /* of them in large blocks, margins included */
+    size_t margin_pages;             /* of them beside large blocks, for their shift */
     struct run *recent[RECENT_RUNS]; /* large, oldest first; their pages are used, and dirty */
     unsigned recent_count;
     struct run *recent_slab[RECENT_SLAB_LISTS]; /* the same for slabs, newest first, by `next` */
@@ -146,6 +148,9 @@ void run_free_large(struct run *run);
  * pages behind it are in use. */
 MUST_USE bool run_grow(struct run *run, unsigned page_count, uint8_t large_index);
 void run_shrink(struct run *run, unsigned page_count, uint8_t large_index);
+
+/* Counts pages of large runs that their blocks do not use, more or fewer. */
+void page_heap_note_margin(struct page_heap *heap, int pages);
 
 /* Purges for good until at most keep_pages dirty pages, oldest first, and no muzzy ones are left.
  */

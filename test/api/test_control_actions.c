@@ -122,6 +122,10 @@ static void dss_is_read_and_written(void **state)
             assert_int_equal(write_value(names[i], &precedences[p], sizeof text), 0);
             assert_int_equal(mallctl(names[i], &text, &length, NULL, 0), 0);
             assert_string_equal(text, precedences[p]);
+            if (i == 0) {
+                assert_int_equal(mallctl("stats.arenas.0.dss", &text, &length, NULL, 0), 0);
+                assert_string_equal(text, precedences[p]);
+            }
         }
         text = "disable";
         assert_int_equal(write_value(names[i], &text, sizeof text), EINVAL);

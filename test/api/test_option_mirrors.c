@@ -22,7 +22,7 @@ struct mirror {
 static const struct mirror mirrors[] = {
     {"abort", BOOL, 0, NULL, "true", 1},
     {"abort_conf", BOOL, 0, NULL, "true", 1},
-    {"cache_oblivious", BOOL, 1, NULL, "false", 0},
+    {"cache_oblivious", BOOL, 0, NULL, "true", 1},
     {"trust_madvise", BOOL, 0, NULL, "true", 1},
     {"experimental_hpa_start_huge_if_thp_always", BOOL, 1, NULL, "false", 0},
     {"experimental_hpa_enforce_hugify", BOOL, 0, NULL, "true", 1},
@@ -93,7 +93,7 @@ static const struct mirror mirrors[] = {
     {"prof_stats", BOOL, 0, NULL, "true", 1},
     {"prof_sys_thread_name", BOOL, 0, NULL, "true", 1},
     {"prof_time_resolution", TEXT, 0, "default", "high", 0},
-    {"lg_san_uaf_align", NONE, 0, NULL, NULL, 0},
+    {"lg_san_uaf_align", WIDE, -1, NULL, "13", 13},
     {"zero_realloc", TEXT, 0, "free", "alloc", 0},
     {"debug_double_free_max_scan", UNSIGNED, 0, NULL, "32", 32},
     {"disable_large_size_classes", BOOL, 1, NULL, "false", 0},

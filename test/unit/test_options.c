@@ -418,7 +418,8 @@ static bool all_in_range(void)
             int64_t value = value_of(row);
             bool usual = value == 0 && strcmp(option_name(row), "narenas") == 0;
             bool is_negative = row->is_signed && value < 0;
-            if (!usual &&
+            bool is_none = value == -1 && (row->flags & OPTION_MINUS_ONE) != 0;
+            if (!usual && !is_none &&
                 (is_negative ? value < row->least
                              : (uint64_t)value > row->most ||
                                    (row->least > 0 && (uint64_t)value < (uint64_t)row->least))) {

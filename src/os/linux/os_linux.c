@@ -199,6 +199,24 @@ bool os_purge_lazily(void *address, size_t size_bytes)
     return advise(address, size_bytes, MADV_FREE);
 }
 
+static bool protect(void *address, size_t size_bytes, int protection)
+{
+    int saved_errno = errno;
+    bool done = syscall(SYS_mprotect, address, size_bytes, protection) == 0;
+    errno = saved_errno;
+    return done;
+}
+
+bool os_guard(void *address, size_t size_bytes)
+{
+    return protect(address, size_bytes, PROT_NONE);
+}
+
+bool os_unguard(void *address, size_t size_bytes)
+{
+    return protect(address, size_bytes, PROT_READ | PROT_WRITE);
+}
+
 bool os_grow_in_place(void *address, size_t old_bytes, size_t new_bytes)
 {
     return remap(address, old_bytes, new_bytes, 0, NULL);
