@@ -21,7 +21,8 @@ static int call(const char *name, void *old, size_t *old_length, const void *new
     size_t length = CTL_DEPTH_MAX;
     CHILD_EXPECT(ctl_start());
     CHILD_EXPECT(ctl_name_to_mib(name, mib, &length) == 0);
-    return ctl_by_mib(mib, length, (struct ctl_buffers){old, old_length, new, new_length});
+    struct ctl_buffers buffers = {old, old_length, new, new_length};
+    return ctl_by_mib(mib, length, &buffers);
 }
 
 static int turn(bool on)
