@@ -18,6 +18,7 @@
 #include "control/statistics.h"
 #include "heap/special.h"
 #include "os/os.h"
+#include "pages/hpa.h"
 #include "pages/meta.h"
 
 #include <pthread.h>
@@ -52,6 +53,10 @@ static_assert((int)THP_ALWAYS == (int)HUGE_PAGES_ALWAYS,
               "the option names the policies in their order");
 static_assert((int)THP_NEVER == (int)HUGE_PAGES_NEVER,
               "the option names the policies in their order");
+static_assert((int)HUGIFY_EAGER == (int)HPA_STYLE_EAGER,
+              "the option names the policies in their order");
+static_assert((int)HUGIFY_LAZY == (int)HPA_STYLE_LAZY,
+              "the option names the policies in their order");
 static_assert((int)DSS_DISABLED == (int)BREAK_DISABLED,
               "the option names the policies in their order");
 static_assert((int)DSS_PRIMARY == (int)BREAK_PRIMARY,
@@ -84,6 +89,27 @@ static void hand_options_down(void)
     }
 }
 
+static unsigned pages_of(size_t bytes)
+{
+    return (unsigned)(bytes / PAGE_BYTES);
+}
+
+static void hand_hpa_options_down(void)
+{
+    hpa_policy = (struct hpa_policy){
+        .on = options.hpa,
+        .collapses = options.hpa_hugify_sync,
+        .style = options.hpa_hugify_style,
+        .dense_pages = pages_of(options.hpa_hugification_threshold),
+        .purge_pages = pages_of(options.hpa_purge_threshold),
+        .dirty_mult = options.hpa_dirty_mult,
+        .hugify_delay_ms = options.hpa_hugify_delay_ms,
+        .purge_interval_ms = options.hpa_min_purge_interval_ms,
+        .purge_delay_ms = options.hpa_min_purge_delay_ms,
+        .purged_huge_max = options.experimental_hpa_max_purge_nhp,
+    };
+}
+
 static void start_pieces(void)
 {
     os_start();
@@ -97,6 +123,7 @@ static void start_pieces(void)
     thread_start();
     if (any_option) {
         hand_options_down();
+        hand_hpa_options_down();
     }
     process.pieces_started = true;
 }

@@ -126,27 +126,30 @@ INTEGER(
     lg_san_uaf_align, ssize_t, -1, 12, 63, CLIP, MINUS_ONE, "",
     "Freed blocks up to 32 KiB at multiples of 2 to this are held back, and a write to one ends "
     "the program; -1: none.")
-BOOLEAN(hpa, false, IDLE, "A page heap that packs huge pages, steered by the keys that follow.")
+BOOLEAN(hpa, false, PLAIN,
+        "The page heap makes dense chunks huge pages, by the keys that follow; decay times do not "
+        "count then: huge-pages.md.")
 INTEGER(hpa_slab_max_alloc, size_t, 65536, 4096, 2097152, CLIP, IDLE, "bytes",
         "The largest request that it serves.")
-INTEGER(hpa_hugification_threshold, size_t, 1992294, 4096, 2097152, CLIP, IDLE, "bytes",
-        "Bytes in use from which on a chunk is made a huge page.")
-FRACTION(hpa_hugification_threshold_ratio, 62259, 1 << 16, UNMIRRORED | IDLE,
+INTEGER(hpa_hugification_threshold, size_t, 1992294, 4096, 2097152, CLIP, PLAIN, "bytes",
+        "Bytes in use from which on a chunk of 2 MiB is dense.")
+FRACTION(hpa_hugification_threshold_ratio, 62259, 1 << 16, UNMIRRORED,
          "The same as a part of 2 MiB: sets hpa_hugification_threshold.")
-INTEGER(hpa_hugify_delay_ms, uint64_t, 10000, 0, UINT64_MAX, CLIP, IDLE, "ms",
-        "Time from there until it is made one.")
-BOOLEAN(hpa_hugify_sync, false, IDLE, "Huge pages are made at once, by MADV_COLLAPSE.")
-CHOICE(hpa_hugify_style, 0, "auto\0none\0eager\0lazy\0", SHORT_KEY | SHORT_VALUE | IDLE,
-       "When memory becomes huge pages; auto reads as lazy.")
-INTEGER(hpa_min_purge_interval_ms, uint64_t, 5000, 0, UINT64_MAX, CLIP, IDLE, "ms",
+INTEGER(hpa_hugify_delay_ms, uint64_t, 10000, 0, UINT64_MAX, CLIP, PLAIN, "ms",
+        "Time that a chunk must be dense until it is made a huge page.")
+BOOLEAN(hpa_hugify_sync, false, PLAIN,
+        "Huge pages are made at once, by MADV_COLLAPSE; else when the system comes by.")
+CHOICE(hpa_hugify_style, 0, "auto\0none\0eager\0lazy\0", SHORT_KEY | SHORT_VALUE,
+       "Chunks become huge pages: never, when they come, or when dense; auto reads as lazy.")
+INTEGER(hpa_min_purge_interval_ms, uint64_t, 5000, 0, UINT64_MAX, CLIP, PLAIN, "ms",
         "Least time between two purges.")
-INTEGER(hpa_min_purge_delay_ms, uint64_t, 0, 0, UINT64_MAX, CLIP, IDLE, "ms",
-        "Least time from the last free in a chunk to its purge.")
-INTEGER(hpa_purge_threshold, size_t, 4096, 4096, 2097152, CLIP, IDLE, "bytes",
+INTEGER(hpa_min_purge_delay_ms, uint64_t, 0, 0, UINT64_MAX, CLIP, PLAIN, "ms",
+        "Time that a chunk must have had so many unused bytes before its purge.")
+INTEGER(hpa_purge_threshold, size_t, 4096, 4096, 2097152, CLIP, PLAIN, "bytes",
         "Unused bytes from which on a chunk is purged.")
-FRACTION(hpa_purge_threshold_ratio, 128, 1 << 16, UNMIRRORED | IDLE,
+FRACTION(hpa_purge_threshold_ratio, 128, 1 << 16, UNMIRRORED,
          "The same as a part of 2 MiB: sets hpa_purge_threshold.")
-FRACTION(hpa_dirty_mult, 16384, UINT32_MAX, MINUS_ONE | IDLE,
+FRACTION(hpa_dirty_mult, 16384, UINT32_MAX, MINUS_ONE,
          "Unused pages allowed, as a part of those in use; -1: any number.")
 INTEGER(hpa_sec_nshards, size_t, 2, 0, SIZE_MAX, CLIP, IDLE, "",
         "Small extent caches; their number.")
@@ -158,8 +161,8 @@ INTEGER(hpa_sec_batch_fill_extra, size_t, 3, 1, 512, CLIP, IDLE, "",
         "Extents that a fill takes beyond the one that is wanted.")
 BOOLEAN(experimental_hpa_start_huge_if_thp_always, true, IDLE, "Chunks start as huge pages.")
 BOOLEAN(experimental_hpa_enforce_hugify, false, IDLE, "Asks for huge pages where it is not needed.")
-INTEGER(experimental_hpa_max_purge_nhp, ssize_t, -1, -1, INT64_MAX, REFUSE, IDLE, "",
-        "Huge pages that one purge visits; -1: all.")
+INTEGER(experimental_hpa_max_purge_nhp, ssize_t, -1, -1, INT64_MAX, REFUSE, PLAIN, "",
+        "Huge pages that one purge may break up; -1: any number.")
 BOOLEAN(prof, false, IDLE, "Sample allocations for heap profiles.")
 TEXT(prof_prefix, "jeprof", IDLE, "How the names of profiles begin.")
 BOOLEAN(prof_active, true, IDLE, "Sample from the start on.")

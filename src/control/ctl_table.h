@@ -28,13 +28,14 @@
     NAME(path ".max_wait_time", U64, read, NULL, (at) + LOCK(sleep_max_ns))          \
     NAME(path ".max_num_thds", U32, read, NULL, (at) + LOCK(sleepers_max))
 /* The six pages counters of slabs of one sort. */
-#define SLAB_NAMES(path)                                       \
-    NAME(path ".npageslabs_nonhuge", SIZE, read_zero, NULL, 0) \
-    NAME(path ".npageslabs_huge", SIZE, read_zero, NULL, 0)    \
-    NAME(path ".nactive_nonhuge", SIZE, read_zero, NULL, 0)    \
-    NAME(path ".nactive_huge", SIZE, read_zero, NULL, 0)       \
-    NAME(path ".ndirty_nonhuge", SIZE, read_zero, NULL, 0)     \
-    NAME(path ".ndirty_huge", SIZE, read_zero, NULL, 0)
+#define SLAB(field) offsetof(struct hpa_slabs, field)
+#define SLAB_NAMES(path, read, at)                                                \
+    NAME(path ".npageslabs_nonhuge", SIZE, read, NULL, (at) + SLAB(count[0]))     \
+    NAME(path ".npageslabs_huge", SIZE, read, NULL, (at) + SLAB(count[1]))        \
+    NAME(path ".nactive_nonhuge", SIZE, read, NULL, (at) + SLAB(active_pages[0])) \
+    NAME(path ".nactive_huge", SIZE, read, NULL, (at) + SLAB(active_pages[1]))    \
+    NAME(path ".ndirty_nonhuge", SIZE, read, NULL, (at) + SLAB(dirty_pages[0]))   \
+    NAME(path ".ndirty_huge", SIZE, read, NULL, (at) + SLAB(dirty_pages[1]))
 /* What is counted of blocks of many sizes. */
 #define SIZES_NAMES(path, field)                                             \
     NAME(path ".allocated", SIZE, read_part, NULL, PART(field.allocated))    \
@@ -201,18 +202,18 @@ LOCK_NAMES("stats.arenas.<i>.mutexes.tcache_list", read_part, PART(lock[SHOWN_TH
 LOCK_NAMES("stats.arenas.<i>.mutexes.hpa_shard", read_zero, 0)
 LOCK_NAMES("stats.arenas.<i>.mutexes.hpa_shard_grow", read_zero, 0)
 LOCK_NAMES("stats.arenas.<i>.mutexes.hpa_sec", read_zero, 0)
-NAME("stats.arenas.<i>.hpa_shard.npageslabs", SIZE, read_zero, NULL, 0)
-NAME("stats.arenas.<i>.hpa_shard.nactive", SIZE, read_zero, NULL, 0)
-NAME("stats.arenas.<i>.hpa_shard.ndirty", SIZE, read_zero, NULL, 0)
-SLAB_NAMES("stats.arenas.<i>.hpa_shard.slabs")
-NAME("stats.arenas.<i>.hpa_shard.npurge_passes", U64, read_zero, NULL, 0)
-NAME("stats.arenas.<i>.hpa_shard.npurges", U64, read_zero, NULL, 0)
-NAME("stats.arenas.<i>.hpa_shard.nhugifies", U64, read_zero, NULL, 0)
-NAME("stats.arenas.<i>.hpa_shard.nhugify_failures", U64, read_zero, NULL, 0)
-NAME("stats.arenas.<i>.hpa_shard.ndehugifies", U64, read_zero, NULL, 0)
-SLAB_NAMES("stats.arenas.<i>.hpa_shard.full_slabs")
-SLAB_NAMES("stats.arenas.<i>.hpa_shard.empty_slabs")
-SLAB_NAMES("stats.arenas.<i>.hpa_shard.nonfull_slabs.<i>")
+NAME("stats.arenas.<i>.hpa_shard.npageslabs", SIZE, read_part, NULL, PART(hpa.chunk_count))
+NAME("stats.arenas.<i>.hpa_shard.nactive", SIZE, read_part, NULL, PART(hpa.active_pages))
+NAME("stats.arenas.<i>.hpa_shard.ndirty", SIZE, read_part, NULL, PART(hpa.dirty_pages))
+SLAB_NAMES("stats.arenas.<i>.hpa_shard.slabs", read_part, PART(hpa.all))
+NAME("stats.arenas.<i>.hpa_shard.npurge_passes", U64, read_part, NULL, PART(hpa.purge_passes))
+NAME("stats.arenas.<i>.hpa_shard.npurges", U64, read_part, NULL, PART(hpa.purges))
+NAME("stats.arenas.<i>.hpa_shard.nhugifies", U64, read_part, NULL, PART(hpa.hugifies))
+NAME("stats.arenas.<i>.hpa_shard.nhugify_failures", U64, read_part, NULL, PART(hpa.hugify_failures))
+NAME("stats.arenas.<i>.hpa_shard.ndehugifies", U64, read_part, NULL, PART(hpa.dehugifies))
+SLAB_NAMES("stats.arenas.<i>.hpa_shard.full_slabs", read_part, PART(hpa.full))
+SLAB_NAMES("stats.arenas.<i>.hpa_shard.empty_slabs", read_part, PART(hpa.empty))
+SLAB_NAMES("stats.arenas.<i>.hpa_shard.nonfull_slabs.<i>", read_page_slabs, PART(hpa.nonfull[0]))
 NAME("approximate_stats.active", SIZE, read_active_now, NULL, 0)
 NAME("experimental.utilization.query", CALL, call_query, NULL, 0)
 NAME("experimental.utilization.batch_query", CALL, call_batch_query, NULL, 0)
@@ -224,5 +225,6 @@ NAME("experimental.batch_alloc", CALL, call_batch_alloc, NULL, 0)
 #undef STRETCH
 #undef LOCK
 #undef LOCK_NAMES
+#undef SLAB
 #undef SLAB_NAMES
 #undef SIZES_NAMES

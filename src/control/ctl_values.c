@@ -421,6 +421,15 @@ int read_stretch(const size_t *mib, size_t argument, struct ctl_value *value)
                : part_number(mib, argument + index * sizeof(struct stretch_statistics), value);
 }
 
+int read_page_slabs(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    enum { PLACE_OF_PAGE_SLAB = 5 };
+    size_t index = mib[PLACE_OF_PAGE_SLAB];
+    return index >= PAGE_HEAP_LISTS
+               ? number(value, 0)
+               : part_number(mib, argument + index * sizeof(struct hpa_slabs), value);
+}
+
 int read_control_lock(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)mib;

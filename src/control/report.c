@@ -452,27 +452,51 @@ static void print_bytes(struct printer *printer, const struct arena_totals *tota
     print(printer, "%-21s%16lu\n", "extent_avail:", totals->spare_descriptors);
 }
 
-static void print_hpa(struct printer *printer)
+static void print_hpa_sort(struct printer *printer, const char *sort, const struct hpa_slabs *slabs)
 {
-    print(printer, "Bytes in small extent cache: 0\n"
-                   "HPA shard stats:\n"
-                   "  Purge passes: 0 (0 / sec)\n"
-                   "  Purges: 0 (0 / sec)\n"
-                   "  Hugeifies: 0 (0 / sec)\n"
-                   "  Dehugifies: 0 (0 / sec)\n\n");
-    static const char sorts[][6] = {"full", "empty"};
-    for (unsigned i = 0; i < 2; i++) {
-        print(printer,
-              "  In %s slabs:\n"
-              "      npageslabs: 0 huge, 0 nonhuge\n"
-              "      nactive: 0 huge, 0 nonhuge \n"
-              "      ndirty: 0 huge, 0 nonhuge \n"
-              "      nretained: 0 huge, 0 nonhuge \n",
-              sorts[i]);
+    print(printer,
+          "  In %s slabs:\n"
+          "      npageslabs: %lu huge, %lu nonhuge\n"
+          "      nactive: %lu huge, %lu nonhuge \n"
+          "      ndirty: %lu huge, %lu nonhuge \n"
+          "      nretained: 0 huge, %lu nonhuge \n",
+          sort, slabs->count[1], slabs->count[0], slabs->active_pages[1], slabs->active_pages[0],
+          slabs->dirty_pages[1], slabs->dirty_pages[0],
+          slabs->count[0] * CHUNK_PAGES - slabs->active_pages[0] - slabs->dirty_pages[0]);
+}
+
+static void print_hpa_list(struct printer *printer, unsigned list, const struct hpa_slabs *slabs)
+{
+    if (slabs->count[0] + slabs->count[1] > 0) {
+        print(printer, "%20s%4u%16lu%16lu%16lu%20lu%20lu%20lu%20lu\n", "", list, slabs->count[1],
+              slabs->active_pages[1], slabs->dirty_pages[1], slabs->count[0],
+              slabs->active_pages[0], slabs->dirty_pages[0],
+              slabs->count[0] * CHUNK_PAGES - slabs->active_pages[0] - slabs->dirty_pages[0]);
     }
-    print(printer, "\n%20s%4s%16s%16s%16s%20s%20s%20s%20s\n%20s ---\n", "size", "ind",
-          "npageslabs_huge", "nactive_huge", "ndirty_huge", "npageslabs_nonhuge", "nactive_nonhuge",
-          "ndirty_nonhuge", "nretained_nonhuge", "");
+}
+
+static void print_hpa(struct printer *printer, const struct arena_statistics *part, uint64_t uptime)
+{
+    struct hpa_statistics hpa;
+    statistics_copy(&hpa, &part->hpa, sizeof hpa);
+    print(printer,
+          "Bytes in small extent cache: 0\n"
+          "HPA shard stats:\n"
+          "  Purge passes: %lu (%lu / sec)\n"
+          "  Purges: %lu (%lu / sec)\n"
+          "  Hugeifies: %lu (%lu / sec)\n"
+          "  Dehugifies: %lu (%lu / sec)\n\n",
+          hpa.purge_passes, rate(hpa.purge_passes, uptime), hpa.purges, rate(hpa.purges, uptime),
+          hpa.hugifies, rate(hpa.hugifies, uptime), hpa.dehugifies, rate(hpa.dehugifies, uptime));
+    print_hpa_sort(printer, "full", &hpa.full);
+    print_hpa_sort(printer, "empty", &hpa.empty);
+    print(printer, "\n%20s%4s%16s%16s%16s%20s%20s%20s%20s\n", "size", "ind", "npageslabs_huge",
+          "nactive_huge", "ndirty_huge", "npageslabs_nonhuge", "nactive_nonhuge", "ndirty_nonhuge",
+          "nretained_nonhuge");
+    for (unsigned i = 0; i < PAGE_HEAP_LISTS; i++) {
+        print_hpa_list(printer, i, &hpa.nonfull[i]);
+    }
+    print(printer, "%20s ---\n", "");
 }
 
 static void print_part(struct printer *printer, const struct arena_statistics *part, size_t index,
@@ -508,7 +532,7 @@ static void print_part(struct printer *printer, const struct arena_statistics *p
         print_stretches(printer, part);
     }
     if (report_shows(letters, 'h')) {
-        print_hpa(printer);
+        print_hpa(printer, part, uptime);
     }
 }
 

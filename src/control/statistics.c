@@ -9,6 +9,7 @@
 #include "cache/quarantine.h"
 #include "cache/thread.h"
 #include "os/os.h"
+#include "pages/hpa.h"
 #include "pages/meta.h"
 
 #include <string.h>
@@ -97,6 +98,55 @@ static struct stage_statistics stage_copy(const struct page_stage *stage)
                                      stage->purged_pages};
 }
 
+static void add_slabs(struct hpa_slabs *into, unsigned is_huge, const struct hpa_slabs *from)
+{
+    into->count[is_huge] += from->count[0];
+    into->active_pages[is_huge] += from->active_pages[0];
+    into->dirty_pages[is_huge] += from->dirty_pages[0];
+}
+
+/* A chunk of one of the heap's lists. */
+static void add_chunk(struct hpa_statistics *hpa, unsigned list, const struct chunk *chunk)
+{
+    unsigned used = (unsigned)chunk->valid_pages - chunk->free_pages;
+    const struct hpa_slabs one = {{1, 0}, {used, 0}, {chunk->dirty_pages, 0}};
+    unsigned is_huge = chunk->hpa_state == HPA_HUGE;
+    add_slabs(used == 0 ? &hpa->empty : &hpa->nonfull[list], is_huge, &one);
+    add_slabs(&hpa->all, is_huge, &one);
+}
+
+/* Full chunks are in no list: they are what is left. Heap's lock held. */
+static void copy_hpa(struct hpa_statistics *hpa, const struct page_heap *heap)
+{
+    size_t free_pages = 0;
+    memset(hpa, 0, sizeof *hpa);
+    for (unsigned i = 0; i < PAGE_HEAP_LISTS; i++) {
+        for (const struct chunk *chunk = heap->list[i]; chunk != NULL; chunk = chunk->next) {
+            add_chunk(hpa, i, chunk);
+            free_pages += chunk->free_pages;
+        }
+    }
+    size_t huge = heap->hpa.huge_chunks - hpa->all.count[1];
+    size_t small = heap->chunk_count - heap->hpa.huge_chunks - hpa->all.count[0];
+    size_t used = heap->chunk_pages - free_pages;
+    size_t used_full = used - hpa->all.active_pages[0] - hpa->all.active_pages[1];
+    size_t used_huge = huge * CHUNK_PAGES;
+    const struct hpa_slabs full_small = {{small, 0}, {used_full - used_huge, 0}, {0, 0}};
+    const struct hpa_slabs full_huge = {{huge, 0}, {used_huge, 0}, {0, 0}};
+    add_slabs(&hpa->full, 0, &full_small);
+    add_slabs(&hpa->full, 1, &full_huge);
+    add_slabs(&hpa->all, 0, &full_small);
+    add_slabs(&hpa->all, 1, &full_huge);
+    hpa->chunk_count = heap->chunk_count;
+    hpa->active_pages = used;
+    hpa->dirty_pages = hpa->all.dirty_pages[0] + hpa->all.dirty_pages[1];
+    hpa->purge_passes = heap->hpa.purge_passes;
+    hpa->purges = heap->hpa.purges;
+    hpa->hugifies = heap->hpa.hugifies;
+    hpa->hugify_failures = heap->hpa.hugify_failures;
+    hpa->dehugifies = heap->hpa.dehugifies;
+}
+
 /* rests: the stretches are as they were at the last copy. */
 static void copy_pages(struct arena_statistics *part, struct page_heap *heap, bool rests)
 {
@@ -124,6 +174,9 @@ static void copy_pages(struct arena_statistics *part, struct page_heap *heap, bo
     if (!rests) {
         clear_stretches(part);
         page_heap_visit_unused(heap, visit_stretch, part);
+    }
+    if (UNLIKELY(hpa_policy.on)) {
+        copy_hpa(&part->hpa, heap);
     }
     part->lock[SHOWN_PAGES] = lock_counters_held(&heap->lock);
     lock_release(&heap->lock);
@@ -437,6 +490,14 @@ static void merge_marks(struct part_marks *into, const struct part_marks *from)
     }
 }
 
+static void merge_hpa(struct hpa_statistics *into, const struct hpa_statistics *from)
+{
+    uint64_t *sums = (uint64_t *)into;
+    for (size_t i = 0; i < sizeof *from / sizeof *sums; i++) {
+        sums[i] += ((const uint64_t *)from)[i];
+    }
+}
+
 static void merge_part(struct arena_statistics *into, const struct arena_statistics *from)
 {
     const struct part_marks *marks = &from->marks;
@@ -454,6 +515,9 @@ static void merge_part(struct arena_statistics *into, const struct arena_statist
         merge_stretch(&into->stretch[i], &from->stretch[i]);
     }
     merge_marks(&into->marks, marks);
+    if (UNLIKELY(hpa_policy.on)) {
+        merge_hpa(&into->hpa, &from->hpa);
+    }
     into->uptime_ns = larger_of(into->uptime_ns, from->uptime_ns);
     for (unsigned i = 0; i < SHOWN_LOCKS; i++) {
         merge_lock(&into->lock[i], &from->lock[i]);
@@ -500,6 +564,7 @@ static void clear_merged(void)
 {
     clear_sums(&statistics_merged);
     clear_stretches(&statistics_merged);
+    memset(&statistics_merged.hpa, 0, sizeof statistics_merged.hpa);
     memset(statistics_merged.bin, 0, sizeof statistics_merged.bin);
     statistics_merged.marks.bin[0] = 0;
     statistics_merged.uptime_ns = 0;

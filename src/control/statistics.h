@@ -126,12 +126,36 @@ struct bin_copy {
     uint64_t hole_pages;
 };
 
+/* Chunks of one sort with the option hpa; of each pair the second is of huge pages. */
+struct hpa_slabs {
+    uint64_t count[2];
+    uint64_t active_pages[2];
+    uint64_t dirty_pages[2];
+};
+
+/* All zero without the option. */
+struct hpa_statistics {
+    struct hpa_slabs all;
+    struct hpa_slabs full;
+    struct hpa_slabs empty;
+    struct hpa_slabs nonfull[PAGE_HEAP_LISTS]; /* by the page heap's lists */
+    uint64_t chunk_count;
+    uint64_t active_pages;
+    uint64_t dirty_pages;
+    uint64_t purge_passes;
+    uint64_t purges;
+    uint64_t hugifies;
+    uint64_t hugify_failures;
+    uint64_t dehugifies;
+};
+
 struct arena_statistics {
     /* These parts are nothing but numbers that add up. */
     struct arena_totals totals;
     struct bin_statistics bin[SMALL_CLASSES];
     struct large_statistics large_class[LARGE_CLASSES_COUNTED];
     struct stretch_statistics stretch[STRETCH_CLASSES];
+    struct hpa_statistics hpa;
     /* These do not. */
     struct part_marks marks;
     const struct arena *source; /* the arena of the last copy */

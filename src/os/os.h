@@ -58,6 +58,9 @@ MUST_USE bool os_move(void *address, size_t old_bytes, void *target, size_t new_
 void os_want_huge_pages(void *address, size_t size_bytes);
 void os_refuse_huge_pages(void *address, size_t size_bytes);
 
+/* Makes a huge page of pages at once, by copying. False when refused. */
+MUST_USE bool os_collapse(void *address, size_t size_bytes);
+
 /* A monotonic clock in nanoseconds, as coarse as the scheduler's tick (1 to 10 ms) and cheap. */
 uint64_t os_time_coarse_ns(void);
 /* The same, precise. */

@@ -71,12 +71,21 @@ struct chunk_link {
     bool linked;
 };
 
+/* hpa.h */
+enum { HPA_SMALL, HPA_WAITING, HPA_HUGE };
+
 struct chunk {
     struct chunk *previous; /* list of equal longest_free, or of the pool */
     struct chunk *next;
     struct chunk_link stage[STAGES];
     struct page_heap *heap; /* NULL while spare; readers without lock hold a block of it */
     char *base;
+    /* Of hpa.h, all zero without it: a place among the chunks that wait, and since when. */
+    struct chunk *hpa_previous;
+    struct chunk *hpa_next;
+    uint64_t hugify_at_ns;
+    uint64_t purgeable_since_ns;
+    uint8_t hpa_state;
     _Alignas(64) uint64_t used[CHUNK_WORDS]; /* each of these bitmaps is one cache line */
     uint64_t dirty[CHUNK_WORDS];
     uint64_t muzzy[CHUNK_WORDS];

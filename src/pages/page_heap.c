@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/hpa.h"
 #include "pages/huge.h"
 #include "pages/idle.h"
 #include "pages/purge.h"
@@ -101,6 +102,9 @@ static struct chunk *add_chunk(struct page_heap *heap, struct run_request reques
         page_stock_add(heap, chunk);
         if (heap->chunk_count > 1) {
             idle_want();
+        }
+        if (UNLIKELY(hpa_policy.on)) {
+            hpa_note_chunk(heap, chunk);
         }
     }
     return chunk;
@@ -305,7 +309,12 @@ static void note_clean_pages(struct page_heap *heap, struct chunk *chunk, struct
                              unsigned dirty, bool *zeroed)
 {
     if (dirty < range.page_count) {
-        purge_note_growth(heap, page_stock_reuse(heap, chunk, range, zeroed));
+        unsigned reused = page_stock_reuse(heap, chunk, range, zeroed);
+        if (UNLIKELY(hpa_policy.on)) {
+            hpa_note_use(heap, chunk);
+        } else {
+            purge_note_growth(heap, reused);
+        }
     }
 }
 

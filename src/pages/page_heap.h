@@ -67,6 +67,19 @@ struct page_stage {
     struct decay decay;
 };
 
+/* hpa.h; all zero without it. */
+struct hpa {
+    struct chunk *first; /* those that wait to become huge pages, by their times */
+    struct chunk *last;
+    size_t huge_chunks;
+    uint64_t purge_again_ns; /* not before */
+    uint64_t purge_passes;
+    uint64_t purges; /* chunks purged */
+    uint64_t hugifies;
+    uint64_t hugify_failures;
+    uint64_t dehugifies;
+};
+
 struct page_heap {
     struct lock lock;
     void *arena;       /* immutable: the arena above, opaque here */
@@ -97,6 +110,7 @@ struct page_heap {
     enum break_use use_of_break;
     struct run_counter large[LARGE_CLASSES];
     struct page_stage stage[STAGES];
+    struct hpa hpa;
 };
 
 struct run_request {

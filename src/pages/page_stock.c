@@ -4,6 +4,8 @@
  */
 #include "pages/page_stock.h"
 
+#include "pages/hpa.h"
+
 static void list_remove(struct page_heap *heap, struct chunk *chunk, unsigned list)
 {
     if (chunk->previous != NULL) {
@@ -91,6 +93,9 @@ static void remove_chunk(struct page_heap *heap, struct chunk *chunk)
     list_remove(heap, chunk, page_stock_list(chunk->longest_free));
     heap->chunk_count--;
     heap->chunk_pages -= chunk->valid_pages;
+    if (UNLIKELY(chunk->hpa_state != HPA_SMALL)) {
+        hpa_forget(heap, chunk);
+    }
     chunk_give_back(chunk);
 }
 

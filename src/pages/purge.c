@@ -6,6 +6,7 @@
 #include "pages/purge.h"
 
 #include "os/os.h"
+#include "pages/hpa.h"
 #include "pages/idle.h"
 
 enum {
@@ -145,6 +146,11 @@ static void purge_chunk(struct page_heap *heap, struct chunk *chunk, struct purg
     }
 }
 
+void purge_one(struct page_heap *heap, struct chunk *chunk)
+{
+    purge_chunk(heap, chunk, (struct purge){STAGE_DIRTY, false});
+}
+
 /* Each chunk is visited at most once: pages that the system refuses to purge stay what they are. */
 static void purge_stage(struct page_heap *heap, struct purge purge, size_t keep_pages)
 {
@@ -194,6 +200,10 @@ void purge_for_good(struct page_heap *heap, size_t keep_pages)
 
 void purge_by_time(struct page_heap *heap, uint64_t now_ns)
 {
+    if (UNLIKELY(hpa_policy.on)) {
+        hpa_work(heap, now_ns);
+        return;
+    }
     struct page_stage *dirty = &heap->stage[STAGE_DIRTY];
     struct page_stage *muzzy = &heap->stage[STAGE_MUZZY];
     purge_to(heap, decay_advance(&dirty->decay, now_ns, page_stock_unused(heap)));
@@ -290,8 +300,10 @@ bool purge_look(struct page_heap *heap, uint64_t now_ns)
         heap->asks_helper = false;
         purge_to_bounds(heap);
     }
-    bool waiting = !is_over(&heap->stage[STAGE_DIRTY], page_stock_unused(heap)) ||
-                   !is_over(&heap->stage[STAGE_MUZZY], heap->stage[STAGE_MUZZY].page_count);
+    bool waiting = hpa_policy.on ? hpa_waits(heap)
+                                 : !is_over(&heap->stage[STAGE_DIRTY], page_stock_unused(heap)) ||
+                                       !is_over(&heap->stage[STAGE_MUZZY],
+                                                heap->stage[STAGE_MUZZY].page_count);
     if (!waiting) {
         heap->calls_helper = true;
         heap->purge_from_pages = 0;
@@ -331,10 +343,12 @@ NOINLINE void purge_slow(struct page_heap *heap)
         return;
     }
     heap->purge_refused = false;
-    if (UNLIKELY(idle_has_maker()) && decay_ms > 0 && leave_to_helper(heap)) {
+    if (UNLIKELY(idle_has_maker()) && decay_ms > 0 && !hpa_policy.on && leave_to_helper(heap)) {
         return;
     }
-    if (decay_ms == 0) {
+    if (UNLIKELY(hpa_policy.on)) {
+        heap->purge_from_pages = SIZE_MAX;
+    } else if (decay_ms == 0) {
         heap->purge_from_pages = 0;
         purge_to(heap, 0);
     } else {

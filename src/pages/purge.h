@@ -37,6 +37,9 @@ void purge_for_good(struct page_heap *heap, size_t keep_pages);
 /* Purges for good until at most keep_pages muzzy pages are left. */
 void purge_muzzy(struct page_heap *heap, size_t keep_pages);
 
+/* Purges for good the dirty pages of a chunk. */
+void purge_one(struct page_heap *heap, struct chunk *chunk);
+
 /* Purges what the curves of both stages no longer allow at this time. */
 void purge_by_time(struct page_heap *heap, uint64_t now_ns);
 /* The same for the helper: false when both curves are at their end. Then the heap calls it (idle.h)

@@ -311,6 +311,30 @@ static int break_is_kept(void)
     return dirty == 0 ? 0 : FAILED;
 }
 
+/* MiB of blocks that ask for huge pages, of 64; the statistics agree. */
+static int dense_mib(void)
+{
+    allocate_many(64 * KIB);
+    size_t bytes = bytes_that_want_huge_pages();
+    size_t chunks = stat_value("stats.arenas.0.hpa_shard.nhugifies") -
+                    stat_value("stats.arenas.0.hpa_shard.ndehugifies");
+    size_t shown = stat_value("stats.arenas.0.hpa_shard.slabs.npageslabs_huge");
+    size_t all = stat_value("stats.arenas.0.hpa_shard.npageslabs");
+    free_many(64 * KIB);
+    bool agree = bytes == chunks * 2 * MIB && shown == chunks && all >= shown;
+    return agree ? (int)(bytes / MIB) : FAILED;
+}
+
+/* MiB of dirty pages after 64 MiB were freed, whatever the time. */
+static int dirty_mib(void)
+{
+    allocate_many(64 * KIB);
+    free_many(64 * KIB);
+    size_t dirty = stat_value("stats.arenas.0.pdirty") * 4096;
+    bool purged = stat_value("stats.arenas.0.hpa_shard.npurges") > 0;
+    return purged == (dirty < 32 * (size_t)MIB) ? (int)(dirty / MIB) : FAILED;
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
@@ -323,6 +347,8 @@ static const struct {
     {"disabled_by_name", disabled_by_name},
     {"blocks_without_mappings", blocks_without_mappings},
     {"break_is_kept", break_is_kept},
+    {"dense_mib", dense_mib},
+    {"dirty_mib", dirty_mib},
     {"calloc_where_madvise_does_nothing", calloc_where_madvise_does_nothing},
 };
 
@@ -406,6 +432,43 @@ static void purging_is_tried_unless_trusted(void **state)
     expect_exit("trust_madvise:true", "calloc_where_madvise_does_nothing", 1);
 }
 
+static int exit_code(const char *conf, const char *task)
+{
+    int status = run_task(conf, task);
+    EXPECT(WIFEXITED(status), "%s, %s: status 0x%x", conf, task, status);
+    return WEXITSTATUS(status);
+}
+
+static void dense_chunks_are_huge_pages_with_hpa(void **state)
+{
+    (void)state;
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
+        skip();
+    }
+    expect_exit("narenas:1", "dense_mib", 0);
+    expect_exit("narenas:1,hpa:true", "dense_mib", 0); /* the delay is 10 s */
+    int at_once = exit_code("narenas:1,hpa:true,hpa_hugify_delay_ms:0", "dense_mib");
+    EXPECT(at_once >= 56 && at_once <= 66, "%d MiB", at_once);
+    int eager = exit_code("narenas:1,hpa:true,hpa_hugify_style:eager", "dense_mib");
+    EXPECT(eager >= 64 && eager <= 70, "%d MiB", eager);
+    expect_exit("narenas:1,hpa:true,hpa_hugify_delay_ms:0,hpa_hugify_style:none", "dense_mib", 0);
+    expect_exit("narenas:1,hpa_hugify_delay_ms:0,hpa_hugify_style:eager", "dense_mib", 0);
+}
+
+static void unused_pages_are_a_share_with_hpa(void **state)
+{
+    (void)state;
+    int none =
+        exit_code("narenas:1,hpa:true,hpa_dirty_mult:0,hpa_min_purge_interval_ms:0", "dirty_mib");
+    EXPECT(none <= 8, "%d MiB", none);
+    int all = exit_code("narenas:1,hpa:true,hpa_dirty_mult:-1", "dirty_mib");
+    EXPECT(all >= 60 && all < FAILED, "%d MiB", all);
+    int sparse = exit_code("narenas:1,hpa:true,hpa_dirty_mult:0,hpa_min_purge_interval_ms:0,"
+                           "hpa_min_purge_delay_ms:3600000",
+                           "dirty_mib");
+    EXPECT(sparse >= 60 && sparse < FAILED, "%d MiB", sparse);
+}
+
 int main(int argc, char **argv)
 {
     for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
@@ -423,6 +486,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(chunks_come_from_the_break_when_told),
         cmocka_unit_test(the_break_serves_when_mappings_are_refused),
         cmocka_unit_test(purging_is_tried_unless_trusted),
+        cmocka_unit_test(dense_chunks_are_huge_pages_with_hpa),
+        cmocka_unit_test(unused_pages_are_a_share_with_hpa),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,9 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24 /* Linux 5.18: pages that mlock holds */
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
 
 enum {
     OS_PAGE_DEFAULT = 4096,
@@ -235,6 +238,11 @@ void os_want_huge_pages(void *address, size_t size_bytes)
 void os_refuse_huge_pages(void *address, size_t size_bytes)
 {
     (void)advise(address, size_bytes, MADV_NOHUGEPAGE);
+}
+
+bool os_collapse(void *address, size_t size_bytes)
+{
+    return advise(address, size_bytes, MADV_COLLAPSE);
 }
 
 static uint64_t read_clock(clockid_t clock)

@@ -1,0 +1,177 @@
+/* hpa.c: when chunks become huge pages, and what is purged. See hpa.h.
+ *
+ * Nothing here has a thread of its own: what is due is done by the next run that is made of fresh
+ * pages or freed, and by whoever asks for decay.
+ */
+#include "pages/hpa.h"
+
+#include "os/os.h"
+#include "pages/purge.h"
+
+enum { FRACTION_BITS = 16 };
+
+struct hpa_policy hpa_policy;
+
+/* The end of a delay, or never when no clock gets there. */
+static uint64_t after(uint64_t now_ns, uint64_t delay_ms)
+{
+    uint64_t delay_ns;
+    uint64_t end_ns;
+    bool overflows = __builtin_mul_overflow(delay_ms, 1000000u, &delay_ns) ||
+                     __builtin_add_overflow(now_ns, delay_ns, &end_ns);
+    return overflows ? UINT64_MAX : end_ns;
+}
+
+static unsigned used_pages(const struct chunk *chunk)
+{
+    return (unsigned)chunk->valid_pages - chunk->free_pages;
+}
+
+static bool is_dense(const struct chunk *chunk)
+{
+    return chunk->valid_pages == CHUNK_PAGES && used_pages(chunk) >= hpa_policy.dense_pages;
+}
+
+static void wait_append(struct page_heap *heap, struct chunk *chunk)
+{
+    struct hpa *hpa = &heap->hpa;
+    chunk->hpa_previous = hpa->last;
+    chunk->hpa_next = NULL;
+    *(hpa->last != NULL ? &hpa->last->hpa_next : &hpa->first) = chunk;
+    hpa->last = chunk;
+    chunk->hpa_state = HPA_WAITING;
+}
+
+static void wait_remove(struct page_heap *heap, struct chunk *chunk)
+{
+    struct hpa *hpa = &heap->hpa;
+    *(chunk->hpa_previous != NULL ? &chunk->hpa_previous->hpa_next : &hpa->first) = chunk->hpa_next;
+    *(chunk->hpa_next != NULL ? &chunk->hpa_next->hpa_previous : &hpa->last) = chunk->hpa_previous;
+    chunk->hpa_state = HPA_SMALL;
+}
+
+/* A refused copy leaves the wish: the system makes the huge page when it comes by. */
+static void hugify(struct page_heap *heap, struct chunk *chunk)
+{
+    os_want_huge_pages(chunk->base, CHUNK_BYTES);
+    if (hpa_policy.collapses && !os_collapse(chunk->base, CHUNK_BYTES)) {
+        heap->hpa.hugify_failures++;
+    }
+    chunk->hpa_state = HPA_HUGE;
+    heap->hpa.huge_chunks++;
+    heap->hpa.hugifies++;
+}
+
+static void dehugify(struct page_heap *heap, struct chunk *chunk)
+{
+    os_refuse_huge_pages(chunk->base, CHUNK_BYTES);
+    chunk->hpa_state = HPA_SMALL;
+    heap->hpa.huge_chunks--;
+    heap->hpa.dehugifies++;
+}
+
+void hpa_note_chunk(struct page_heap *heap, struct chunk *chunk)
+{
+    chunk->hpa_state = HPA_SMALL;
+    chunk->purgeable_since_ns = 0;
+    if (hpa_policy.style == HPA_STYLE_EAGER && chunk->valid_pages == CHUNK_PAGES) {
+        hugify(heap, chunk);
+    }
+}
+
+static void hugify_due(struct page_heap *heap, uint64_t now_ns)
+{
+    struct chunk *chunk;
+    while ((chunk = heap->hpa.first) != NULL && chunk->hugify_at_ns <= now_ns) {
+        wait_remove(heap, chunk);
+        if (is_dense(chunk)) {
+            hugify(heap, chunk);
+        }
+    }
+}
+
+void hpa_note_use(struct page_heap *heap, struct chunk *chunk)
+{
+    bool hugifies = hpa_policy.style == HPA_STYLE_LAZY || hpa_policy.style == HPA_STYLE_AUTO;
+    if (!hugifies || chunk->hpa_state != HPA_SMALL || !is_dense(chunk)) {
+        return;
+    }
+    uint64_t now_ns = os_time_coarse_ns();
+    chunk->hugify_at_ns = after(now_ns, hpa_policy.hugify_delay_ms);
+    wait_append(heap, chunk);
+    hugify_due(heap, now_ns);
+}
+
+void hpa_forget(struct page_heap *heap, struct chunk *chunk)
+{
+    if (chunk->hpa_state == HPA_WAITING) {
+        wait_remove(heap, chunk);
+    } else if (chunk->hpa_state == HPA_HUGE) {
+        dehugify(heap, chunk);
+    }
+}
+
+static size_t allowed_pages(const struct page_heap *heap)
+{
+    return (size_t)(((__uint128_t)heap->active_pages * hpa_policy.dirty_mult) >> FRACTION_BITS);
+}
+
+static bool exceeds_share(const struct page_heap *heap)
+{
+    return hpa_policy.dirty_mult != HPA_ANY_DIRTY && page_stock_unused(heap) > allowed_pages(heap);
+}
+
+/* Whether the chunk may be purged now. What is seen with enough unused pages for the first time
+ * begins its delay. */
+static bool is_purgeable(struct chunk *chunk, uint64_t now_ns)
+{
+    if (chunk->dirty_pages < hpa_policy.purge_pages) {
+        chunk->purgeable_since_ns = 0;
+        return false;
+    }
+    if (chunk->purgeable_since_ns == 0) {
+        chunk->purgeable_since_ns = now_ns;
+    }
+    return after(chunk->purgeable_since_ns, hpa_policy.purge_delay_ms) <= now_ns;
+}
+
+static void purge_exceeding(struct page_heap *heap, uint64_t now_ns)
+{
+    struct page_stage *stage = &heap->stage[STAGE_DIRTY];
+    int64_t huge_left = hpa_policy.purged_huge_max;
+    uint64_t purges_before = heap->hpa.purges;
+    page_stock_drop_recent(heap);
+    for (size_t visits = heap->chunk_count;
+         visits > 0 && exceeds_share(heap) && stage->first != NULL; visits--) {
+        struct chunk *chunk = page_stock_visit(heap, STAGE_DIRTY);
+        bool is_huge = chunk->hpa_state == HPA_HUGE;
+        if (!is_purgeable(chunk, now_ns) || (is_huge && huge_left == 0)) {
+            continue;
+        }
+        if (is_huge) {
+            huge_left -= huge_left > 0;
+            dehugify(heap, chunk);
+        }
+        chunk->purgeable_since_ns = 0;
+        heap->hpa.purges++;
+        purge_one(heap, chunk);
+    }
+    if (heap->hpa.purges != purges_before) {
+        heap->hpa.purge_passes++;
+        stage->purge_count++;
+        heap->hpa.purge_again_ns = after(now_ns, hpa_policy.purge_interval_ms);
+    }
+}
+
+void hpa_work(struct page_heap *heap, uint64_t now_ns)
+{
+    hugify_due(heap, now_ns);
+    if (exceeds_share(heap) && now_ns >= heap->hpa.purge_again_ns) {
+        purge_exceeding(heap, now_ns);
+    }
+}
+
+bool hpa_waits(const struct page_heap *heap)
+{
+    return heap->hpa.first != NULL || exceeds_share(heap);
+}

@@ -1,0 +1,288 @@
+/* test_hpa.c: goal: dense chunks become huge pages when their delay is over and not before, in each
+ * style; purges take what exceeds the share, from chunks and at times that the policy allows; and
+ * all is undone when chunks leave.
+ * Method: page heaps of the test's own, policies set by hand, clocks that are handed in; the flags
+ * of mappings in /proc/self/smaps.
+ */
+#include "page_heap_check.h"
+
+#include "api/process.h"
+#include "os/os.h"
+#include "pages/hpa.h"
+#include "pages/purge.h"
+
+enum { MS = 1000000 };
+
+static const struct hpa_policy plain = {
+    .on = true,
+    .style = HPA_STYLE_LAZY,
+    .dense_pages = 400,
+    .purge_pages = 1,
+    .dirty_mult = 1 << 14,
+    .hugify_delay_ms = 1000,
+    .purge_interval_ms = 0,
+    .purged_huge_max = -1,
+};
+
+static int start(void **state)
+{
+    (void)state;
+    return process_start() ? 0 : -1;
+}
+
+static int switch_off(void **state)
+{
+    (void)state;
+    hpa_policy = (struct hpa_policy){.on = false};
+    return 0;
+}
+
+static bool wants_huge_pages(const void *address)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    assert_non_null(smaps);
+    char line[512];
+    bool here = false;
+    bool wants = false;
+    while (fgets(line, sizeof line, smaps) != NULL) {
+        unsigned long from;
+        unsigned long to;
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+            here = from <= (uintptr_t)address && (uintptr_t)address < to;
+        } else if (here && strncmp(line, "VmFlags:", 8) == 0) {
+            wants = strstr(line, " hg") != NULL;
+        }
+    }
+    fclose(smaps);
+    return wants;
+}
+
+static void work_at(struct page_heap *heap, uint64_t now_ns)
+{
+    lock_acquire(&heap->lock);
+    hpa_work(heap, now_ns);
+    lock_release(&heap->lock);
+    expect_valid(heap);
+}
+
+static void dense_chunks_become_huge_pages_after_their_delay(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *sparse = must_alloc(&heap, 256);
+    assert_false(hpa_waits(&heap));
+    uint64_t before = os_time_coarse_ns();
+    struct run *dense = must_alloc(&heap, 200);
+    struct chunk *chunk = dense->chunk;
+    assert_ptr_equal(chunk, sparse->chunk);
+    assert_int_equal(chunk->hpa_state, HPA_WAITING);
+    assert_true(hpa_waits(&heap));
+    work_at(&heap, before + 999 * MS);
+    assert_int_equal(heap.hpa.hugifies, 0);
+    assert_false(wants_huge_pages(chunk->base));
+    work_at(&heap, os_time_coarse_ns() + 1000 * MS);
+    assert_int_equal(heap.hpa.hugifies, 1);
+    assert_int_equal(heap.hpa.huge_chunks, 1);
+    assert_int_equal(chunk->hpa_state, HPA_HUGE);
+    assert_true(wants_huge_pages(chunk->base));
+    assert_false(hpa_waits(&heap));
+    run_free(dense, 200);
+    run_free(sparse, 256);
+    expect_empty(&heap);
+    assert_int_equal(heap.hpa.dehugifies, 1);
+    assert_int_equal(heap.hpa.huge_chunks, 0);
+    assert_false(wants_huge_pages(chunk->base));
+}
+
+static void who_is_dense_no_more_stays_small(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *one = must_alloc(&heap, 256);
+    struct run *other = must_alloc(&heap, 200);
+    assert_int_equal(one->chunk->hpa_state, HPA_WAITING);
+    run_free(other, 0);
+    work_at(&heap, os_time_coarse_ns() + 2000 * MS);
+    assert_int_equal(heap.hpa.hugifies, 0);
+    assert_int_equal(one->chunk->hpa_state, HPA_SMALL);
+    /* It may wait again, and leave while it does. */
+    other = must_alloc(&heap, 200);
+    assert_int_equal(one->chunk->hpa_state, HPA_WAITING);
+    run_free(other, 0);
+    run_free(one, 0);
+    expect_empty(&heap);
+    assert_null(heap.hpa.first);
+    assert_null(heap.hpa.last);
+}
+
+static void each_style_has_its_moment(void **state)
+{
+    (void)state;
+    for (unsigned style = HPA_STYLE_NONE; style <= HPA_STYLE_LAZY; style++) {
+        hpa_policy = plain;
+        hpa_policy.style = style;
+        hpa_policy.hugify_delay_ms = 0;
+        struct page_heap heap;
+        page_heap_init(&heap, NULL, DECAY_NEVER);
+        struct run *run = must_alloc(&heap, 10);
+        assert_int_equal(heap.hpa.hugifies, style == HPA_STYLE_EAGER);
+        struct run *rest = must_alloc(&heap, 256);
+        struct run *more = must_alloc(&heap, 200);
+        work_at(&heap, os_time_coarse_ns());
+        assert_int_equal(heap.hpa.hugifies, style != HPA_STYLE_NONE);
+        run_free(run, 0);
+        run_free(rest, 0);
+        run_free(more, 0);
+        expect_empty(&heap);
+    }
+}
+
+static void a_refused_collapse_is_counted(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.collapses = true;
+    hpa_policy.hugify_delay_ms = 0;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *one = must_alloc(&heap, 256);
+    /* Nothing is touched: there is nothing to collapse. */
+    struct run *other = must_alloc(&heap, 256);
+    assert_int_equal(heap.hpa.hugifies, 1);
+    assert_true(heap.hpa.hugify_failures <= 1);
+    run_free(one, 0);
+    run_free(other, 0);
+    expect_empty(&heap);
+}
+
+enum { CHUNKS = 6 };
+
+/* Chunks with one run of 256 pages in use and one of 250 that was freed dirty. */
+static void make_dirty(struct page_heap *heap, struct run *kept[CHUNKS])
+{
+    struct run *dirty[CHUNKS];
+    page_heap_init(heap, NULL, DECAY_NEVER);
+    for (unsigned i = 0; i < CHUNKS; i++) {
+        kept[i] = must_alloc(heap, 256);
+        dirty[i] = must_alloc(heap, 250);
+    }
+    for (unsigned i = 0; i < CHUNKS; i++) {
+        run_free(dirty[i], 250);
+    }
+    assert_int_equal(heap->stage[STAGE_DIRTY].page_count, CHUNKS * 250);
+}
+
+static void drop_kept(struct page_heap *heap, struct run *kept[CHUNKS])
+{
+    for (unsigned i = 0; i < CHUNKS; i++) {
+        run_free(kept[i], 256);
+    }
+    expect_empty(heap);
+}
+
+static size_t dirty_pages(const struct page_heap *heap)
+{
+    return heap->stage[STAGE_DIRTY].page_count;
+}
+
+static void a_purge_goes_down_to_the_share(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.style = HPA_STYLE_NONE;
+    struct page_heap heap;
+    struct run *kept[CHUNKS];
+    make_dirty(&heap, kept);
+    /* A quarter of 1536 is 384: five of the six go. */
+    work_at(&heap, MS);
+    assert_int_equal(dirty_pages(&heap), 250);
+    assert_int_equal(heap.hpa.purges, 5);
+    assert_int_equal(heap.hpa.purge_passes, 1);
+    work_at(&heap, 2 * MS);
+    assert_int_equal(heap.hpa.purge_passes, 1);
+    drop_kept(&heap, kept);
+}
+
+static void the_share_may_have_no_bound(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    struct page_heap heap;
+    struct run *kept[CHUNKS];
+    make_dirty(&heap, kept);
+    work_at(&heap, MS);
+    assert_int_equal(dirty_pages(&heap), CHUNKS * 250);
+    assert_false(hpa_waits(&heap) && heap.hpa.first == NULL);
+    drop_kept(&heap, kept);
+}
+
+static void chunks_below_the_threshold_and_times_too_soon_are_left_alone(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.style = HPA_STYLE_NONE;
+    hpa_policy.dirty_mult = 0;
+    hpa_policy.purge_pages = 251;
+    hpa_policy.purge_interval_ms = 5000;
+    hpa_policy.purge_delay_ms = 100;
+    struct page_heap heap;
+    struct run *kept[CHUNKS];
+    make_dirty(&heap, kept);
+    work_at(&heap, MS);
+    assert_int_equal(dirty_pages(&heap), CHUNKS * 250);
+    hpa_policy.purge_pages = 250;
+    work_at(&heap, 1000 * MS); /* the delay begins */
+    work_at(&heap, 1099 * (uint64_t)MS);
+    assert_int_equal(dirty_pages(&heap), CHUNKS * 250);
+    work_at(&heap, 1100 * (uint64_t)MS);
+    assert_int_equal(dirty_pages(&heap), 0);
+    /* The interval holds back the next one. */
+    struct run *more = must_alloc(&heap, 250);
+    run_free(more, 250);
+    hpa_policy.purge_delay_ms = 0;
+    work_at(&heap, 6099 * (uint64_t)MS);
+    assert_int_equal(dirty_pages(&heap), 250);
+    work_at(&heap, 6100 * (uint64_t)MS);
+    assert_int_equal(dirty_pages(&heap), 0);
+    drop_kept(&heap, kept);
+}
+
+static void a_purge_breaks_up_so_many_huge_pages_only(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.style = HPA_STYLE_EAGER;
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    hpa_policy.purged_huge_max = 2;
+    struct page_heap heap;
+    struct run *kept[CHUNKS];
+    make_dirty(&heap, kept);
+    hpa_policy.dirty_mult = 0;
+    assert_int_equal(heap.hpa.huge_chunks, CHUNKS);
+    work_at(&heap, MS);
+    assert_int_equal(heap.hpa.dehugifies, 2);
+    assert_int_equal(heap.hpa.huge_chunks, CHUNKS - 2);
+    assert_int_equal(dirty_pages(&heap), (CHUNKS - 2) * 250);
+    drop_kept(&heap, kept);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(dense_chunks_become_huge_pages_after_their_delay, switch_off),
+        cmocka_unit_test_teardown(who_is_dense_no_more_stays_small, switch_off),
+        cmocka_unit_test_teardown(each_style_has_its_moment, switch_off),
+        cmocka_unit_test_teardown(a_refused_collapse_is_counted, switch_off),
+        cmocka_unit_test_teardown(a_purge_goes_down_to_the_share, switch_off),
+        cmocka_unit_test_teardown(the_share_may_have_no_bound, switch_off),
+        cmocka_unit_test_teardown(chunks_below_the_threshold_and_times_too_soon_are_left_alone,
+                                  switch_off),
+        cmocka_unit_test_teardown(a_purge_breaks_up_so_many_huge_pages_only, switch_off),
+    };
+    return cmocka_run_group_tests(tests, start, NULL);
+}
