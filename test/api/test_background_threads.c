@@ -19,7 +19,7 @@
 enum {
     BLOCKS = 16384,
     BLOCK_BYTES = 4096,
-    HANG_SECONDS = 60,
+    HANG_SECONDS = 150,
     HELD_BYTES = 2 << 20,
     HELD_IN_CHILD_BYTES = 8 << 20,
     LIVE = 64,
@@ -29,7 +29,7 @@ enum {
 #ifdef __SANITIZE_THREAD__
 enum { FORKS = 0 };
 #else
-enum { FORKS = 30 };
+enum { FORKS = 9 };
 #endif
 
 static const char *own_path;
