@@ -198,7 +198,7 @@ static void blocks_of_pages(void **state)
 {
     (void)state;
     skip_where_resident_is_not_ours();
-    percent_above = 15;
+    percent_above = 20;
     run_load("slabs of pages", 2 * LOAD_BYTES, 1025, 14336);
     percent_above = 5;
 }
