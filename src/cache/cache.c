@@ -130,8 +130,9 @@ static size_t bin_bytes_limit(bool swings)
 {
     size_t most = swings ? SWINGING_BYTES_MAX : BIN_BYTES_MAX;
     size_t threads = 1;
-    for (unsigned i = 0; i < arena_count(); i++) {
-        threads += atomic_load_explicit(&arena_get(i)->thread_count, memory_order_relaxed);
+    const struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+        threads += atomic_load_explicit(&arena->thread_count, memory_order_relaxed);
     }
     size_t share = CLASS_BYTES / threads;
     share = share < most ? share : most;

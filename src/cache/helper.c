@@ -55,9 +55,9 @@ static bool look_at_all(void)
 {
     uint64_t now_ns = os_time_coarse_ns();
     bool waiting = huge_look(now_ns);
-    unsigned count = arena_count();
-    for (unsigned i = 0; i < count; i++) {
-        waiting |= arena_look(arena_get(i), now_ns);
+    struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+        waiting |= arena_look(arena, now_ns);
     }
     return waiting;
 }

@@ -7,12 +7,13 @@
 #include "cache/thread.h"
 #include "config/options.h"
 #include "control/ctl_values.h"
+#include "heap/reset.h"
 #include "os/os.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { PLACE_OF_ARENA = 1 };
+enum { PLACE_OF_ARENA = 1, PLACE_OF_EXPERIMENTAL_ARENA = 2 };
 
 /* What jemalloc calls the precedence of sbrk(): this allocator never asks it for memory. */
 static const char dss_disabled[] = "disabled";
@@ -116,6 +117,173 @@ int write_default_muzzy_decay(const size_t *mib, const void *new_value)
     return set_default_decay(new_value, STAGE_MUZZY);
 }
 
+/* jemalloc keeps a size class, rounded down. */
+int read_arena_growth(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    struct arena *arena = arena_of_mib(mib);
+    if (!options.retain) {
+        return ENOENT;
+    }
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    size_t bytes = page_heap_growth(&arena->pages);
+    value->number = bytes < CLASS_SIZE_MAX ? bytes : CLASS_SIZE_MAX;
+    return 0;
+}
+
+int write_arena_growth(const size_t *mib, const void *new_value)
+{
+    size_t bytes;
+    memcpy(&bytes, new_value, sizeof bytes);
+    struct arena *arena = arena_of_mib(mib);
+    if (!options.retain) {
+        return ENOENT;
+    }
+    if (arena == NULL || bytes < PAGE_BYTES || bytes > CLASS_SIZE_MAX) {
+        return EFAULT;
+    }
+    uint8_t class_index = class_of(bytes);
+    size_t above = class_size(class_index);
+    page_heap_set_growth(&arena->pages,
+                         above > bytes ? class_size((uint8_t)(class_index - 1)) : above);
+    return 0;
+}
+
+int read_arena_oversize(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    struct arena *arena = arena_of_mib(mib);
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    value->number = atomic_load_explicit(&arena->oversize_bytes, memory_order_relaxed);
+    return 0;
+}
+
+int write_arena_oversize(const size_t *mib, const void *new_value)
+{
+    size_t bytes;
+    memcpy(&bytes, new_value, sizeof bytes);
+    struct arena *arena = arena_of_mib(mib);
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    large_note_oversize(bytes);
+    atomic_store_explicit(&arena->oversize_bytes, bytes, memory_order_relaxed);
+    return 0;
+}
+
+int read_active_address(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    size_t index = mib[PLACE_OF_EXPERIMENTAL_ARENA];
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    if (arena == NULL) {
+        return index < ARENAS_MAX ? ENOENT : EFAULT;
+    }
+    value->number = (uintptr_t)large_active_pages(arena);
+    return 0;
+}
+
+/* The manual arena of a MIB. Blocks of it that lie in the caller's cache come out: other caches the
+ * program has flushed. */
+static struct arena *manual_arena(const size_t *mib)
+{
+    struct arena *arena = arena_of_mib(mib);
+    if (arena == NULL || !arena->is_manual) {
+        return NULL;
+    }
+    struct cache *cache = thread_cache();
+    if (cache != NULL) {
+        cache_flush(cache);
+    }
+    return arena;
+}
+
+int act_arena_reset(const size_t *mib, const void *new_value)
+{
+    (void)new_value;
+    struct arena *arena = manual_arena(mib);
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    arena_reset(arena);
+    return 0;
+}
+
+int act_arena_destroy(const size_t *mib, const void *new_value)
+{
+    (void)new_value;
+    struct arena *arena = manual_arena(mib);
+    if (arena == NULL || !arena_end_begins(arena)) {
+        return EFAULT;
+    }
+    arena_empty(arena);
+    statistics_note_destroyed(arena);
+    arena_end(arena);
+    return 0;
+}
+
+/* The answer is an index that must not get lost, so a buffer for it comes first. */
+static bool has_room_for_index(const struct ctl_buffers *buffers)
+{
+    bool has_room = buffers->old != NULL && buffers->old_length != NULL &&
+                    *buffers->old_length == sizeof(unsigned);
+    if (!has_room && buffers->old_length != NULL) {
+        *buffers->old_length = 0;
+    }
+    return has_room;
+}
+
+static int create_arena(const struct ctl_buffers *buffers, const void *hooks)
+{
+    struct arena *arena = hooks != NULL ? NULL : arena_create_manual();
+    if (arena == NULL) {
+        return EAGAIN;
+    }
+    unsigned index = arena->index;
+    memcpy(buffers->old, &index, sizeof index);
+    return 0;
+}
+
+int call_arena_create(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    const void *hooks = NULL;
+    if (!has_room_for_index(buffers)) {
+        return EINVAL;
+    }
+    if (buffers->new != NULL) {
+        if (buffers->new_length != sizeof hooks) {
+            return EINVAL;
+        }
+        memcpy(&hooks, buffers->new, sizeof hooks);
+    }
+    return create_arena(buffers, hooks);
+}
+
+/* The allocator's own memory comes from the system whatever the second member asks. */
+int call_arena_create_extended(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    struct {
+        const void *hooks;
+        bool own_memory_by_hooks;
+    } wish = {NULL, true};
+    if (!has_room_for_index(buffers)) {
+        return EINVAL;
+    }
+    if (buffers->new != NULL) {
+        if (buffers->new_length != sizeof wish) {
+            return EINVAL;
+        }
+        memcpy(&wish.hooks, buffers->new, sizeof wish.hooks);
+    }
+    return create_arena(buffers, wish.hooks);
+}
+
 /* Both directions pass the address of a char *, the reading one to a buffer of ARENA_NAME_BYTES. */
 int call_arena_name(const size_t *mib, const struct ctl_buffers *buffers)
 {
@@ -166,6 +334,7 @@ int call_arena_lookup(const size_t *mib, const struct ctl_buffers *buffers)
         return EINVAL;
     }
     unsigned code = map_code(pointer);
+    (void)arena_limit(); /* From here on each arena has an index. */
     unsigned index = large_arena(pointer, code)->index;
     return ctl_copy_out(&index, sizeof index, buffers);
 }

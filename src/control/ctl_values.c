@@ -30,25 +30,25 @@ static uint64_t field_at(const void *structure, size_t offset)
     return result;
 }
 
-/* arenas.narenas: the automatic ones, made or not yet, and all others. */
-static unsigned visible_arenas(void)
-{
-    unsigned count = arena_count();
-    unsigned limit = arena_limit();
-    return count > limit ? count : limit;
-}
-
 /* The index that means all arenas, or its older form, the number of arenas, which Redis uses. */
 static bool means_all_arenas(size_t index)
 {
-    return index == CTL_ALL_ARENAS || (index < ARENAS_MAX && index == visible_arenas());
+    return index == CTL_ALL_ARENAS || (index < ARENAS_MAX && index == arena_visible_count());
 }
 
-/* stats.arenas.<i>: an arena that the last snapshot knows, or all of them. */
-static bool has_part(size_t index)
+static bool means_destroyed_arenas(size_t index)
 {
+    return index == CTL_DESTROYED && statistics_destroyed() != NULL;
+}
+
+/* stats.arenas.<i>: an arena that the last snapshot knows, all of them, or all that are no more. */
+static const struct arena_statistics *part_of_index(size_t index)
+{
+    if (index == CTL_DESTROYED) {
+        return statistics_destroyed();
+    }
     struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
-    return arena != NULL ? statistics_part(arena) != NULL : means_all_arenas(index);
+    return arena != NULL || means_all_arenas(index) ? statistics_part(arena) : NULL;
 }
 
 bool ctl_index_is_valid(enum ctl_index kind, size_t index)
@@ -56,9 +56,9 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index)
     enum { PAGE_SLAB_SIZES = 64, STRETCH_SIZES = CLASS_COUNT - SMALL_CLASSES + 3 };
     switch (kind) {
     case INDEX_ARENA:
-        return means_all_arenas(index) || index <= visible_arenas();
+        return index == CTL_ALL_ARENAS || index == CTL_DESTROYED || index <= arena_visible_count();
     case INDEX_STATS_ARENA:
-        return has_part(index);
+        return part_of_index(index) != NULL;
     case INDEX_BIN:
         return index < SMALL_CLASSES;
     case INDEX_LARGE:
@@ -265,7 +265,8 @@ int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value 
 {
     (void)argument;
     size_t index = mib[PLACE_OF_ARENA];
-    return number(value, means_all_arenas(index) || arena_get((unsigned)index) != NULL);
+    bool is_arena = index < ARENAS_MAX && arena_get((unsigned)index) != NULL;
+    return number(value, means_all_arenas(index) || means_destroyed_arenas(index) || is_arena);
 }
 
 /* Does something to one arena, or to all. An automatic arena that no thread needed yet has nothing.
@@ -273,12 +274,13 @@ int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value 
 static int for_arenas(size_t index, void (*act)(struct arena *arena))
 {
     if (means_all_arenas(index)) {
-        for (unsigned i = 0; i < arena_count(); i++) {
-            act(arena_get(i));
+        struct arena *arena;
+        for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+            act(arena);
         }
         return 0;
     }
-    struct arena *arena = arena_get((unsigned)index);
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
     if (arena != NULL) {
         act(arena);
     }
@@ -315,7 +317,7 @@ int read_arena_count(const size_t *mib, size_t argument, struct ctl_value *value
 {
     (void)mib;
     (void)argument;
-    return number(value, visible_arenas());
+    return number(value, arena_visible_count());
 }
 
 int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value)
@@ -345,9 +347,7 @@ int read_zero_reallocs(const size_t *mib, size_t argument, struct ctl_value *val
 /* The part of the snapshot that a MIB speaks of, moved on by an offset. */
 static int part_number(const size_t *mib, size_t offset, struct ctl_value *value)
 {
-    size_t index = mib[PLACE_OF_STATS_ARENA];
-    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
-    const struct arena_statistics *part = statistics_part(arena);
+    const struct arena_statistics *part = part_of_index(mib[PLACE_OF_STATS_ARENA]);
     return part == NULL ? ENOENT : number(value, statistics_number((const char *)part + offset));
 }
 

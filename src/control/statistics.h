@@ -126,6 +126,10 @@ struct statistics statistics_now(void);
 /* The part of an arena in the last snapshot, or of all arenas (NULL): NULL when it has none. The
  * part stays where it is for good; its numbers change under the control lock. */
 const struct arena_statistics *statistics_part(const struct arena *arena);
+/* What destroyed arenas have counted together; NULL before the first. They are in no other sum. */
+const struct arena_statistics *statistics_destroyed(void);
+/* Adds an arena that is empty and about to be destroyed to these; it has no part any more. */
+void statistics_note_destroyed(struct arena *arena);
 /* Copies something of it. */
 void statistics_copy(void *copy, const void *source, size_t bytes);
 uint64_t statistics_number(const void *number);

@@ -15,9 +15,17 @@ size_t large_direct_max = (size_t)RUN_PAGES_MAX * PAGE_BYTES;
 
 void large_start(void)
 {
+    large_note_oversize(options.oversize_threshold);
     if (!options.disable_large_size_classes) {
         usable_by_class = true;
-        large_direct_max = 0;
+        large_note_oversize(1);
+    }
+}
+
+void large_note_oversize(size_t size_bytes)
+{
+    if (size_bytes - 1 < large_direct_max) {
+        large_direct_max = size_bytes - 1;
     }
 }
 
@@ -95,7 +103,8 @@ void *large_alloc_run(struct arena *arena, size_t size_bytes)
 void *large_alloc_cached(struct arena *arena, uint8_t class_index)
 {
     ASSERT(class_index >= SMALL_CLASSES && class_index < CACHED_CLASSES);
-    return recent_block(arena, class_size(class_index), class_code(class_index));
+    size_t size_bytes = class_size(class_index);
+    return recent_block(arena_for_size(arena, size_bytes), size_bytes, class_code(class_index));
 }
 
 /* Where a mapped block of a size is counted. */
@@ -103,6 +112,32 @@ static unsigned counted_class(size_t size_bytes)
 {
     uint8_t class_index = class_of(size_bytes);
     return class_index <= SMALL_CLASSES ? 0 : class_index - SMALL_CLASSES;
+}
+
+/* The pages of mappings become part of the arena's active pages. Counts are not under one lock with
+ * this: whoever comes last tells the truth. */
+static NOINLINE void show_mapped_pages(struct arena *arena)
+{
+    const struct huge_counters *counters = atomic_load_explicit(&arena->huge, memory_order_acquire);
+    size_t bytes =
+        counters == NULL ? 0 : atomic_load_explicit(&counters->live_bytes, memory_order_relaxed);
+    page_heap_count_mapped(&arena->pages, bytes / PAGE_BYTES);
+}
+
+static void watch_mapped_pages(struct arena *arena)
+{
+    if (UNLIKELY(atomic_load_explicit(&arena->watches_mappings, memory_order_relaxed)) &&
+        atomic_load_explicit(&arena->shows_active, memory_order_relaxed)) {
+        show_mapped_pages(arena);
+    }
+}
+
+const size_t *large_active_pages(struct arena *arena)
+{
+    atomic_store_explicit(&arena->shows_active, true, memory_order_relaxed);
+    atomic_store_explicit(&arena->watches_mappings, true, memory_order_relaxed);
+    show_mapped_pages(arena);
+    return &arena->pages.active_pages;
 }
 
 static void count_huge_alloc(struct huge_counters *counters, size_t size_bytes)
@@ -137,24 +172,74 @@ static void count_huge_resize(const struct huge *huge, size_t old_bytes)
         struct huge_counters *counters = atomic_load_explicit(&arena->huge, memory_order_acquire);
         atomic_fetch_add_explicit(&counters->live_bytes, huge->size_bytes - old_bytes,
                                   memory_order_relaxed);
-        return;
+    } else {
+        count_huge_free(huge->arena, old_bytes);
+        count_huge_alloc(arena_huge_counters(huge->arena), huge->size_bytes);
     }
-    count_huge_free(huge->arena, old_bytes);
-    count_huge_alloc(arena_huge_counters(huge->arena), huge->size_bytes);
+    watch_mapped_pages(huge->arena);
 }
 
-/* A mapping as a block of the arena whose counters these are. */
+/* The list of a manual arena's mappings, for its reset. */
+static void list_huge(struct arena *arena, struct huge *huge)
+{
+    lock_acquire(&arena->pages.lock);
+    huge->previous = NULL;
+    huge->next = arena->first_huge;
+    if (huge->next != NULL) {
+        huge->next->previous = huge;
+    }
+    arena->first_huge = huge;
+    lock_release(&arena->pages.lock);
+}
+
+static void unlist_huge(struct arena *arena, struct huge *huge)
+{
+    lock_acquire(&arena->pages.lock);
+    *(huge->previous != NULL ? &huge->previous->next : &arena->first_huge) = huge->next;
+    if (huge->next != NULL) {
+        huge->next->previous = huge->previous;
+    }
+    lock_release(&arena->pages.lock);
+}
+
+static NOINLINE void note_mapping(struct arena *arena, struct huge *huge, bool comes)
+{
+    if (arena->is_manual) {
+        (comes ? list_huge : unlist_huge)(arena, huge);
+    }
+    watch_mapped_pages(arena);
+}
+
+/* A mapping as a block of its arena, whose counters these are. */
 static void *huge_block(struct huge *huge, struct huge_counters *counters)
 {
     if (huge == NULL) {
         return NULL;
     }
+    struct arena *arena = huge->arena;
     count_huge_alloc(counters, huge->size_bytes);
+    if (UNLIKELY(atomic_load_explicit(&arena->watches_mappings, memory_order_relaxed))) {
+        note_mapping(arena, huge, true);
+    }
     return huge->base;
+}
+
+void large_free_mappings(struct arena *arena)
+{
+    for (;;) {
+        lock_acquire(&arena->pages.lock);
+        struct huge *huge = arena->first_huge;
+        lock_release(&arena->pages.lock);
+        if (huge == NULL) {
+            return;
+        }
+        large_free(huge->base, CODE_HUGE);
+    }
 }
 
 void *large_alloc_growing(struct arena *arena, size_t size_bytes)
 {
+    arena = arena_for_size(arena, size_bytes);
     if (size_bytes >= GROWING_BYTES) {
         struct huge_counters *counters = arena_huge_counters(arena);
         return counters == NULL ? NULL
@@ -201,7 +286,11 @@ void large_free(void *block, unsigned code)
 {
     if (code == CODE_HUGE) {
         struct huge *huge = map_owner(block);
-        count_huge_free(huge->arena, huge->size_bytes);
+        struct arena *arena = huge->arena;
+        count_huge_free(arena, huge->size_bytes);
+        if (UNLIKELY(atomic_load_explicit(&arena->watches_mappings, memory_order_relaxed))) {
+            note_mapping(arena, huge, false);
+        }
         huge_free(huge);
         return;
     }

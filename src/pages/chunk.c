@@ -72,10 +72,12 @@ static struct chunk *new_descriptor(char *unit_base, unsigned first, unsigned co
 }
 
 /* Maps address space for some whole chunks. Pool lock held. */
-static bool map_raw(void)
+static bool map_raw(size_t growth_bytes)
 {
     size_t count = pool.mapped_bytes / CHUNK_BYTES / GROWTH_DIVISOR;
-    count = count < 1 ? 1 : count > GROWTH_CHUNKS_MAX ? GROWTH_CHUNKS_MAX : count;
+    count = count > GROWTH_CHUNKS_MAX ? GROWTH_CHUNKS_MAX : count;
+    count = count > growth_bytes / CHUNK_BYTES ? growth_bytes / CHUNK_BYTES : count;
+    count = count < 1 ? 1 : count;
     for (; count > 0; count /= 2) {
         char *base = os_map_aligned(count * CHUNK_BYTES, CHUNK_BYTES);
         if (base == NULL) {
@@ -165,14 +167,14 @@ static struct chunk *take_spare(unsigned page_count)
     return NULL;
 }
 
-static struct chunk *take_locked(unsigned page_count, bool *first_use)
+static struct chunk *take_locked(unsigned page_count, size_t growth_bytes, bool *first_use)
 {
     struct chunk *chunk = take_spare(page_count);
     *first_use = chunk == NULL;
     if (chunk != NULL) {
         return chunk;
     }
-    if (pool.raw_chunks == 0 && !map_raw()) {
+    if (pool.raw_chunks == 0 && !map_raw(growth_bytes)) {
         return map_partial(page_count);
     }
     chunk = new_descriptor(pool.raw, 0, CHUNK_PAGES);
@@ -185,10 +187,11 @@ static struct chunk *take_locked(unsigned page_count, bool *first_use)
     return chunk;
 }
 
-struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *first_use)
+struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, size_t growth_bytes,
+                         bool *first_use)
 {
     lock_acquire(&pool.lock);
-    struct chunk *chunk = take_locked(page_count, first_use);
+    struct chunk *chunk = take_locked(page_count, growth_bytes, first_use);
     lock_release(&pool.lock);
     if (chunk != NULL) {
         ASSERT_SLOW(chunk_is_valid(chunk));

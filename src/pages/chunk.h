@@ -75,6 +75,8 @@ struct chunk {
     struct chunk *previous; /* list of equal longest_free, or of the pool */
     struct chunk *next;
     struct chunk_link stage[STAGES];
+    struct chunk *previous_of_heap; /* all chunks of its heap */
+    struct chunk *next_of_heap;
     struct page_heap *heap; /* NULL while spare; readers without lock hold a block of it */
     char *base;
     _Alignas(64) uint64_t used[CHUNK_WORDS]; /* each of these bitmaps is one cache line */
@@ -98,9 +100,11 @@ struct chunk {
 void chunk_pool_start(void);
 
 /* A chunk without runs, all clean, for heap, with at least page_count adjacent pages: spare, or
- * freshly mapped, perhaps a partial one. NULL when memory is refused. *first_use is set when the
- * process has never had so many chunks before. */
-MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, bool *first_use);
+ * freshly mapped, perhaps a partial one. NULL when memory is refused. Address space is mapped for
+ * at most growth_bytes at once, but for one chunk at least. *first_use is set when the process has
+ * never had so many chunks before. */
+MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, size_t growth_bytes,
+                                  bool *first_use);
 
 /* Puts a chunk without runs, all clean, among the spare ones. */
 void chunk_give_back(struct chunk *chunk);

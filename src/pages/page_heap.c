@@ -10,6 +10,8 @@
 #include "pages/huge.h"
 #include "pages/purge.h"
 
+#include <string.h>
+
 enum {
     /* Chunks of a list whose stretches may be too short that are looked at before the next list. */
     NEAR_MISSES_MAX = 4,
@@ -21,12 +23,34 @@ struct page_policy page_policy = {
     .huge_pages = HUGE_PAGES_SYSTEM,
 };
 
-void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
+/* The heap is zero but for its lock. */
+static void begin(struct page_heap *heap, void *arena, int64_t decay_ms)
 {
-    *heap = (struct page_heap){.arena = arena, .calls_helper = true};
-    lock_init(&heap->lock, LOCK_PAGES);
+    heap->arena = arena;
+    heap->calls_helper = true;
+    heap->growth_bytes = SIZE_MAX;
     decay_init(&heap->stage[STAGE_DIRTY].decay, decay_ms);
     heap->growth.slack_pages = SLACK_PAGES;
+}
+
+void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
+{
+    *heap = (struct page_heap){.calls_helper = true};
+    lock_init(&heap->lock, LOCK_PAGES);
+    begin(heap, arena, decay_ms);
+}
+
+void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms)
+{
+    enum { AFTER_LOCK = offsetof(struct page_heap, lock) + sizeof heap->lock };
+    static_assert(offsetof(struct page_heap, lock) == 0, "all else follows the lock");
+    lock_acquire(&heap->lock);
+    ASSERT(heap->chunk_count == 0);
+    void *arena = heap->arena;
+    memset((char *)heap + AFTER_LOCK, 0, sizeof *heap - AFTER_LOCK);
+    begin(heap, arena, decay_ms);
+    lock_release(&heap->lock);
+    lock_reset_counters(&heap->lock);
 }
 
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms)
@@ -47,6 +71,29 @@ int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage)
     int64_t decay_ms = heap->stage[stage].decay.decay_ms;
     lock_release(&heap->lock);
     return decay_ms;
+}
+
+void page_heap_set_growth(struct page_heap *heap, size_t growth_bytes)
+{
+    lock_acquire(&heap->lock);
+    heap->growth_bytes = growth_bytes;
+    lock_release(&heap->lock);
+}
+
+size_t page_heap_growth(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    size_t growth_bytes = heap->growth_bytes;
+    lock_release(&heap->lock);
+    return growth_bytes;
+}
+
+void page_heap_count_mapped(struct page_heap *heap, size_t page_count)
+{
+    lock_acquire(&heap->lock);
+    heap->active_pages += page_count - heap->mapped_pages;
+    heap->mapped_pages = page_count;
+    lock_release(&heap->lock);
 }
 
 /* Tells the system once a chunk what the option says of huge pages; by default nothing. */
@@ -75,7 +122,8 @@ static struct chunk *add_chunk(struct page_heap *heap, struct run_request reques
 {
     unsigned least = wanted_pages(request) + request.alignment - 1;
     bool first_use;
-    struct chunk *chunk = chunk_take(heap, least < CHUNK_PAGES ? least : CHUNK_PAGES, &first_use);
+    struct chunk *chunk =
+        chunk_take(heap, least < CHUNK_PAGES ? least : CHUNK_PAGES, heap->growth_bytes, &first_use);
     if (chunk != NULL) {
         if (first_use) {
             huge_yield(CHUNK_BYTES);
@@ -445,6 +493,53 @@ void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
     run->page_count = (uint16_t)page_count;
     count_alloc(heap, run, large_index);
     page_stock_unuse(heap, chunk, run->page + page_count, less, less);
+    purge_when_due(heap);
+    lock_release(&heap->lock);
+}
+
+/* A run whose first page has a class code at or after the page; NULL at the end of the chunk. Runs
+ * that are kept whole, pages that are being purged, and what lies beyond a partial chunk have none.
+ * Lock held. */
+static struct run *next_run(struct chunk *chunk, unsigned page)
+{
+    while ((page = bits_next_one(chunk->used, page, CHUNK_PAGES)) < CHUNK_PAGES) {
+        const char *address = chunk_page_address(chunk, page);
+        if (map_code(address) != 0) {
+            return chunk_run(chunk, address);
+        }
+        page++;
+    }
+    return NULL;
+}
+
+void page_heap_visit_runs(struct page_heap *heap, run_visitor visit, void *opaque)
+{
+    lock_acquire(&heap->lock);
+    for (struct chunk *chunk = heap->first_chunk; chunk != NULL; chunk = chunk->next_of_heap) {
+        struct run *run;
+        for (unsigned page = 0; (run = next_run(chunk, page)) != NULL;) {
+            page = run->page + (unsigned)run->page_count;
+            visit(run, opaque);
+        }
+    }
+    lock_release(&heap->lock);
+}
+
+/* What is freed is dirty, so no chunk leaves the heap meanwhile. */
+void page_heap_free_large_runs(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    for (struct chunk *chunk = heap->first_chunk; chunk != NULL; chunk = chunk->next_of_heap) {
+        struct run *run;
+        for (unsigned page = 0; (run = next_run(chunk, page)) != NULL;) {
+            page = run->page + (unsigned)run->page_count;
+            if (run->large_index != LARGE_NONE) {
+                map_set_code(run->first, 0);
+                count_free(heap, run);
+                page_stock_release(heap, run, run->page_count);
+            }
+        }
+    }
     purge_when_due(heap);
     lock_release(&heap->lock);
 }

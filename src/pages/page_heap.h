@@ -7,10 +7,10 @@
  * What falls unused is kept for reuse within the bounds of purge.h. An empty clean chunk goes to
  * the process's pool. The counts and lists are kept by page_stock.h.
  *
- * Invariants: active_pages + recent_pages + dirty + muzzy + clean pages = pages of the heap's
- * chunks; a run in recent_slab[i] has 2^(i + RECENT_SLAB_PAGES_MIN_LG) pages; a chunk is in the
- * list of a stage iff it has pages of that stage, but a dirty one may be missing while it is being
- * purged; nonempty has bit b set iff list[b] is not empty.
+ * Invariants: active_pages - mapped_pages + recent_pages + dirty + muzzy + clean pages = pages of
+ * the heap's chunks; a run in recent_slab[i] has 2^(i + RECENT_SLAB_PAGES_MIN_LG) pages; a chunk is
+ * in the list of a stage iff it has pages of that stage, but a dirty one may be missing while it is
+ * being purged; nonempty has bit b set iff list[b] is not empty.
  *
  * Thread safety: each function takes the heap's lock, except where said. While pages are purged the
  * lock is let go; the pages are marked used meanwhile.
@@ -70,9 +70,12 @@ struct page_heap {
     void *arena;       /* immutable: the arena above, opaque here */
     uint64_t nonempty; /* under the lock, like all that follows */
     struct chunk *list[PAGE_HEAP_LISTS];
+    struct chunk *first_chunk; /* all chunks, by next_of_heap */
     size_t chunk_count;
     size_t chunk_pages; /* pages of all chunks of this heap */
     size_t active_pages;
+    size_t mapped_pages;      /* of them in mappings of their own, see page_heap_count_mapped() */
+    size_t growth_bytes;      /* address space that may be mapped at once for this heap */
     size_t peak_active_pages; /* the most that active_pages was after a run had been cut */
     struct growth growth;
     size_t large_pages;              /* of them in large blocks */
@@ -113,9 +116,19 @@ extern struct page_policy page_policy;
 
 /* decay_ms: of the dirty pages. No page becomes muzzy until the other function says so. */
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
+/* The same for a heap that was used before and has no chunk left; its lock is free, and stays what
+ * it is. */
+void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms);
 /* From now on unused pages stay in a stage for so long, -1: for ever; 0: not at all. */
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms);
 int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage);
+/* Address space is mapped for at most so many bytes at once, but for one chunk at least. */
+void page_heap_set_growth(struct page_heap *heap, size_t growth_bytes);
+size_t page_heap_growth(struct page_heap *heap);
+
+/* So many pages of mappings, which are no runs, are the arena's too: from now on they are part of
+ * active_pages. For a program that reads that number by its address. */
+void page_heap_count_mapped(struct page_heap *heap, size_t page_count);
 
 /* A run of pages. *zeroed tells whether all of it reads as zero. NULL when memory is refused. */
 MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed);
@@ -150,6 +163,12 @@ void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
 /* The same for the helper. False when nothing is left to wait for: then the heap calls the helper
  * (idle.h) when pages fall unused again. */
 MUST_USE bool page_heap_look(struct page_heap *heap, uint64_t now_ns);
+
+/* Visits each run of a block or a slab, which the visitor leaves as it is. */
+typedef void (*run_visitor)(struct run *run, void *opaque);
+void page_heap_visit_runs(struct page_heap *heap, run_visitor visit, void *opaque);
+/* Frees each run of a large block: their class codes are 0 then. May purge. */
+void page_heap_free_large_runs(struct page_heap *heap);
 
 /* Unused stretches of one kind and of one size: kinds are STAGE_DIRTY, STAGE_MUZZY and clean. */
 enum { STRETCH_CLEAN = STAGES, STRETCH_KINDS };

@@ -83,6 +83,12 @@ void page_stock_add(struct page_heap *heap, struct chunk *chunk)
 {
     heap->chunk_count++;
     heap->chunk_pages += chunk->valid_pages;
+    chunk->previous_of_heap = NULL;
+    chunk->next_of_heap = heap->first_chunk;
+    if (heap->first_chunk != NULL) {
+        heap->first_chunk->previous_of_heap = chunk;
+    }
+    heap->first_chunk = chunk;
     list_push(heap, chunk, page_stock_list(chunk->longest_free));
 }
 
@@ -91,6 +97,11 @@ static void remove_chunk(struct page_heap *heap, struct chunk *chunk)
     list_remove(heap, chunk, page_stock_list(chunk->longest_free));
     heap->chunk_count--;
     heap->chunk_pages -= chunk->valid_pages;
+    *(chunk->previous_of_heap != NULL ? &chunk->previous_of_heap->next_of_heap
+                                      : &heap->first_chunk) = chunk->next_of_heap;
+    if (chunk->next_of_heap != NULL) {
+        chunk->next_of_heap->previous_of_heap = chunk->previous_of_heap;
+    }
     chunk_give_back(chunk);
 }
 
