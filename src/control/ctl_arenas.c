@@ -376,11 +376,9 @@ static struct utilization utilization_of(const void *pointer, struct bin_utiliza
     lock_acquire(&bin->lock);
     result = (struct utilization){slab->free_count, slab->region_count,
                                   (size_t)slab->page_count * PAGE_BYTES};
-    size_t live = bin->counters.alloc_count - bin->counters.free_count;
-    /* Slabs of one class may differ by a region: what is live is exact, what is free nearly so. */
-    size_t regions = bin->counters.current_slabs * slab->region_count;
-    bin_sum->regions = regions > live ? regions : live;
-    bin_sum->free_regions = bin_sum->regions - live;
+    bin_sum->regions = bin->counters.current_regions;
+    bin_sum->free_regions =
+        bin_sum->regions - (bin->counters.alloc_count - bin->counters.free_count);
     const struct run *serving = bin->first;
     bin_sum->serving = serving == NULL ? NULL : chunk_page_address(serving->chunk, serving->page);
     lock_release(&bin->lock);

@@ -390,6 +390,7 @@ static struct run *bin_add_slab(struct bin *bin, struct page_heap *pages, uint8_
         }
         bin->counters.slab_count++;
         bin->counters.current_slabs++;
+        bin->counters.current_regions += slab->region_count;
     }
     bin_append(bin, slab);
     return slab;
@@ -450,6 +451,7 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
             return NULL;
         }
         bin->counters.current_slabs--;
+        bin->counters.current_regions -= slab->region_count;
         bin->holes.purged_pages -= bits_count(slab->purged);
         return slab;
     }
@@ -652,6 +654,7 @@ static void drop_empty_slabs(struct arena *arena)
         struct run *empty = bin->empty;
         bin->empty = NULL;
         bin->counters.current_slabs -= empty != NULL;
+        bin->counters.current_regions -= empty != NULL ? empty->region_count : 0;
         bin->holes.purged_pages -= empty != NULL ? bits_count(empty->purged) : 0;
         lock_release(&bin->lock);
         if (empty != NULL) {

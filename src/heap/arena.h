@@ -33,7 +33,8 @@ struct bin_counters {
     uint64_t slab_count;   /* slabs ever made */
     uint64_t reslab_count; /* times that a slab with free regions was taken up again */
     size_t current_slabs;
-    size_t queued_slabs; /* of them with some regions free and some not */
+    size_t current_regions; /* of these slabs: two of a class may differ by one region */
+    size_t queued_slabs;    /* of them with some regions free and some not */
 };
 
 enum {

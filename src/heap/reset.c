@@ -35,6 +35,7 @@ static struct run *take_slabs(struct arena *arena, uint8_t class_index)
     bin->empty = NULL;
     bin->holes.purged_pages = 0;
     bin->counters.current_slabs = 0;
+    bin->counters.current_regions = 0;
     bin->counters.queued_slabs = 0;
     bin->counters.free_count = bin->counters.alloc_count;
     lock_release(&bin->lock);
