@@ -202,8 +202,8 @@ JEMALLOC_EXPORT void je_malloc_stats_print(void (*write_cb)(void *, const char *
 
 /* ---- Defragmentation by the program, as Redis does it (activedefrag) ----
  *
- * The macro tells Redis that the function exists. 1: the block had better be moved, by mallocx() and
- * dallocx() with MALLOCX_TCACHE_NONE; 0: it stays. The name is the same in all modes.
+ * The macro tells Redis that the function exists. 1: the block had better be moved, by mallocx()
+ * and dallocx() with MALLOCX_TCACHE_NONE; 0: it stays. The name is the same in all modes.
  */
 #define JEMALLOC_FRAG_HINT
 JEMALLOC_EXPORT int je_get_defrag_hint(void *ptr) JEMALLOC_NOTHROW;

@@ -1,9 +1,10 @@
 /* defrag.c: the hint for programs that move their own blocks together, as Redis does.
  *
  * A program with activedefrag asks for each block whether moving it makes sense, then allocates
- * another past the caches, copies, and frees the old one past the caches. The new one comes from the
- * first slab of the bin's queue. So moving makes sense from any other slab that has free regions,
- * and soonest from those that have most of them: from the emptier half, slabs empty and others fill.
+ * another past the caches, copies, and frees the old one past the caches. The new one comes from
+ * the first slab of the bin's queue. So moving makes sense from any other slab that has free
+ * regions, and soonest from those that have most of them: from the emptier half, slabs empty and
+ * others fill.
  */
 #include "api/block.h"
 #include "api/malloc.h"

@@ -101,6 +101,7 @@ struct cache *cache_init(void *block, struct arena *arena)
     cache->front.mode = 0;
     cache->arena = arena;
     cache->stays = false;
+    cache->in_hook = false;
     cache->event_count = 0;
     cache->contended_count = 0;
     cache->moved_bytes = 0;

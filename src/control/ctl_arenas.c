@@ -9,6 +9,7 @@
 #include "control/ctl_values.h"
 #include "heap/reset.h"
 #include "os/os.h"
+#include "pages/extent.h"
 
 #include <errno.h>
 #include <string.h>
@@ -237,11 +238,58 @@ static bool has_room_for_index(const struct ctl_buffers *buffers)
     return has_room;
 }
 
-static int create_arena(const struct ctl_buffers *buffers, const void *hooks)
+/* An arena with the default table alone has none: it goes the fast road. */
+static void set_hooks(struct arena *arena, struct extent_hooks *hooks)
 {
-    struct arena *arena = hooks != NULL ? NULL : arena_create_manual();
+    struct extent_hooks *now = atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed);
+    if (hooks != extent_default_hooks() || now != NULL) {
+        extent_set_guard(thread_enter_hook, thread_leave_hook);
+        page_heap_set_hooks(&arena->pages, hooks, arena->index);
+    }
+}
+
+static struct extent_hooks *hooks_of(struct arena *arena)
+{
+    struct extent_hooks *hooks =
+        arena == NULL ? NULL : atomic_load_explicit(&arena->pages.hooks, memory_order_acquire);
+    return hooks != NULL ? hooks : extent_default_hooks();
+}
+
+/* An automatic arena that does not exist yet has the default table, and is made to get another. */
+int call_arena_hooks(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    size_t index = mib[PLACE_OF_ARENA];
+    struct arena *arena = arena_of_mib(mib);
+    struct extent_hooks *fresh = NULL;
+    if (arena == NULL && index >= arena_limit()) {
+        return EFAULT;
+    }
+    if (buffers->new != NULL || buffers->new_length != 0) {
+        if (buffers->new == NULL || buffers->new_length != sizeof fresh) {
+            return EINVAL;
+        }
+        memcpy(&fresh, buffers->new, sizeof fresh);
+        arena = arena != NULL ? arena : arena_demand((unsigned)index);
+        if (fresh == NULL || arena == NULL) {
+            return EFAULT;
+        }
+    }
+    struct extent_hooks *old = hooks_of(arena);
+    int error = ctl_copy_out(&old, sizeof old, buffers);
+    if (error == 0 && fresh != NULL) {
+        set_hooks(arena, fresh);
+    }
+    return error;
+}
+
+static int create_arena(const struct ctl_buffers *buffers, struct extent_hooks *hooks)
+{
+    struct arena *arena = arena_create_manual();
     if (arena == NULL) {
         return EAGAIN;
+    }
+    if (hooks != NULL) {
+        set_hooks(arena, hooks);
     }
     unsigned index = arena->index;
     memcpy(buffers->old, &index, sizeof index);
@@ -251,7 +299,7 @@ static int create_arena(const struct ctl_buffers *buffers, const void *hooks)
 int call_arena_create(const size_t *mib, const struct ctl_buffers *buffers)
 {
     (void)mib;
-    const void *hooks = NULL;
+    struct extent_hooks *hooks = NULL;
     if (!has_room_for_index(buffers)) {
         return EINVAL;
     }
@@ -269,7 +317,7 @@ int call_arena_create_extended(const size_t *mib, const struct ctl_buffers *buff
 {
     (void)mib;
     struct {
-        const void *hooks;
+        struct extent_hooks *hooks;
         bool own_memory_by_hooks;
     } wish = {NULL, true};
     if (!has_room_for_index(buffers)) {

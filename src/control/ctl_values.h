@@ -65,7 +65,8 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
 #define CTL_CALLS(X) \
     X(call_arena_name) X(call_arena_lookup) X(call_query) X(call_batch_query) \
     X(call_batch_alloc) X(call_cache_create) X(call_cache_flush) X(call_cache_destroy) \
-    X(call_read_slots) X(call_write_slots) X(call_arena_create) X(call_arena_create_extended)
+    X(call_read_slots) X(call_write_slots) X(call_arena_create) X(call_arena_create_extended) \
+    X(call_arena_hooks)
 /* clang-format on */
 
 #define X(name) int name(const size_t *mib, size_t argument, struct ctl_value *value);

@@ -64,7 +64,7 @@ static void copy_pages(struct arena_statistics *part, struct page_heap *heap)
     totals->muzzy_pages = heap->stage[STAGE_MUZZY].page_count;
     size_t held = totals->active_pages + totals->dirty_pages + totals->muzzy_pages;
     totals->mapped_bytes = held * PAGE_BYTES;
-    totals->retained_bytes = (heap->chunk_pages - held) * PAGE_BYTES;
+    totals->retained_bytes = (heap->chunk_pages - held) * PAGE_BYTES + heap->retained_bytes;
     totals->large.allocated = heap->large_pages * PAGE_BYTES;
     totals->descriptor_bytes = heap->chunk_count * offsetof(struct chunk, run);
     for (unsigned i = 0; i < STAGES; i++) {

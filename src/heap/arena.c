@@ -411,6 +411,7 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
     ASSERT(wanted > 0);
     struct bin *bin = &arena->bin[class_index];
     unsigned filled = 0;
+again:
     /* Threads come and look for their CPU's arena as those do that wait. */
     *contended = take_lock(&bin->lock) || options.percpu_arena != PERCPU_DISABLED;
     while (filled < wanted) {
@@ -435,6 +436,9 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
     bin->counters.alloc_count += filled;
     bin->counters.fill_count++;
     lock_release(&bin->lock);
+    if (UNLIKELY(filled == 0) && page_heap_grow(&arena->pages, slab_page_count(class_index))) {
+        goto again;
+    }
     return filled;
 }
 

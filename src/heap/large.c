@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "config/options.h"
 #include "os/os.h"
+#include "pages/extent.h"
 
 #include <string.h>
 
@@ -69,16 +70,43 @@ static void clear(void *address, size_t size_bytes)
     memset(address, 0, size_bytes);
 }
 
+static NOINLINE struct run *run_after_growth(struct arena *arena, struct run_request request,
+                                             bool *zeroed)
+{
+    unsigned pages = request.page_count + request.room + request.alignment - 1;
+    struct run *run = NULL;
+    while (run == NULL &&
+           page_heap_grow(&arena->pages, pages < CHUNK_PAGES ? pages : CHUNK_PAGES)) {
+        run = run_alloc(&arena->pages, request, zeroed);
+    }
+    return run;
+}
+
 static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment, bool *zeroed)
 {
     size_t in_pages = alignment <= PAGE_BYTES ? 1 : alignment / PAGE_BYTES;
     struct run_request request = {(unsigned)(size_bytes / PAGE_BYTES), (unsigned)in_pages, 0, false,
                                   large_index_of(size_bytes)};
     struct run *run = run_alloc(&arena->pages, request, zeroed);
-    if (run == NULL) {
+    if (UNLIKELY(run == NULL) && (run = run_after_growth(arena, request, zeroed)) == NULL) {
         return NULL;
     }
     map_set_code(run->first, code_of_run_size(size_bytes));
+    return run->first;
+}
+
+/* The same when the heap found no place: an arena with hooks asks them. */
+static NOINLINE void *recent_block_after_growth(struct arena *arena, size_t size_bytes,
+                                                unsigned code)
+{
+    bool zeroed;
+    struct run_request request = {(unsigned)(size_bytes / PAGE_BYTES), 1, 0, false,
+                                  large_index_of(size_bytes)};
+    struct run *run = run_after_growth(arena, request, &zeroed);
+    if (run == NULL) {
+        return NULL;
+    }
+    map_set_code(run->first, code);
     return run->first;
 }
 
@@ -87,8 +115,8 @@ ALWAYS_INLINE void *recent_block(struct arena *arena, size_t size_bytes, unsigne
 {
     struct run *run = run_alloc_large(&arena->pages, (unsigned)(size_bytes / PAGE_BYTES),
                                       large_index_of(size_bytes));
-    if (run == NULL) {
-        return NULL;
+    if (UNLIKELY(run == NULL)) {
+        return recent_block_after_growth(arena, size_bytes, code);
     }
     map_set_code(run->first, code);
     return run->first;
@@ -237,10 +265,38 @@ void large_free_mappings(struct arena *arena)
     }
 }
 
+static bool has_hooks(struct arena *arena)
+{
+    return UNLIKELY(atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL);
+}
+
+/* A mapping by the arena's hooks. */
+static NOINLINE struct huge *hooked_mapping(struct arena *arena, size_t size_bytes,
+                                            size_t alignment, bool *zeroed)
+{
+    if (size_bytes > (size_t)1 << ADDRESS_BITS || alignment > (size_t)1 << ADDRESS_BITS) {
+        return NULL;
+    }
+    struct extent *extent = extent_take(&arena->pages, bits_round_up(size_bytes, os_page_bytes),
+                                        alignment > UNIT_BYTES ? alignment : UNIT_BYTES, false);
+    if (extent == NULL) {
+        return NULL;
+    }
+    *zeroed = extent->zeroed;
+    struct huge *huge = huge_adopt(arena, extent, size_bytes);
+    if (huge == NULL) {
+        extent_give(&arena->pages, extent);
+    }
+    return huge;
+}
+
 void *large_alloc_growing(struct arena *arena, size_t size_bytes)
 {
     arena = arena_for_size(arena, size_bytes);
     if (size_bytes >= GROWING_BYTES) {
+        if (has_hooks(arena)) {
+            return NULL; /* Room to grow would be theirs. */
+        }
         struct huge_counters *counters = arena_huge_counters(arena);
         return counters == NULL ? NULL
                                 : huge_block(huge_alloc_growing(arena, size_bytes), counters);
@@ -262,17 +318,25 @@ void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool
 {
     ASSERT(size_bytes % PAGE_BYTES == 0);
     bool zeroed = false;
+    bool hooked = false;
     void *block = NULL;
     if (fits_a_run(size_bytes, alignment)) {
         block = run_block(arena, size_bytes, alignment, &zeroed);
     } else {
         struct huge_counters *counters = arena_huge_counters(arena);
         if (counters != NULL) {
-            block = huge_block(huge_alloc(arena, size_bytes, alignment, &zeroed), counters);
+            hooked = has_hooks(arena);
+            block = huge_block(hooked ? hooked_mapping(arena, size_bytes, alignment, &zeroed)
+                                      : huge_alloc(arena, size_bytes, alignment, &zeroed),
+                               counters);
         }
     }
     if (zero && block != NULL && !zeroed) {
-        clear(block, size_bytes);
+        if (hooked) {
+            memset(block, 0, size_bytes);
+        } else {
+            clear(block, size_bytes);
+        }
     }
     return block;
 }
@@ -290,6 +354,12 @@ void large_free(void *block, unsigned code)
         count_huge_free(arena, huge->size_bytes);
         if (UNLIKELY(atomic_load_explicit(&arena->watches_mappings, memory_order_relaxed))) {
             note_mapping(arena, huge, false);
+        }
+        if (UNLIKELY(huge->extent != NULL)) {
+            struct extent *extent = huge->extent;
+            huge_disown(huge);
+            extent_give(&arena->pages, extent);
+            return;
         }
         huge_free(huge);
         return;
@@ -349,10 +419,37 @@ static void clear_stale(const struct huge *huge, size_t old_bytes)
     }
 }
 
+/* The same for a mapping of hooks, whose tail goes back, or which is made longer. */
+static NOINLINE bool resize_hooked(struct huge *huge, size_t size_bytes)
+{
+    struct page_heap *heap = &((struct arena *)huge->arena)->pages;
+    struct extent *extent = huge->extent;
+    size_t map_bytes = bits_round_up(size_bytes, os_page_bytes);
+    struct extent *tail = NULL;
+    if (size_bytes > (size_t)1 << ADDRESS_BITS) {
+        return false;
+    }
+    if (map_bytes < extent->size_bytes) {
+        tail = extent_split(heap, extent, map_bytes);
+        if (tail == NULL) {
+            return false;
+        }
+    } else if (map_bytes > extent->size_bytes &&
+               !extent_grow(heap, extent, map_bytes - extent->size_bytes)) {
+        return false;
+    }
+    huge_note_extent(huge, size_bytes);
+    if (tail != NULL) {
+        extent_give(heap, tail);
+    }
+    return true;
+}
+
 static bool resize_huge(struct huge *huge, size_t size_bytes, bool zero)
 {
     size_t old_bytes = huge->size_bytes;
-    if (!huge_resize_in_place(huge, size_bytes)) {
+    if (UNLIKELY(huge->extent != NULL) ? !resize_hooked(huge, size_bytes)
+                                       : !huge_resize_in_place(huge, size_bytes)) {
         return false;
     }
     count_huge_resize(huge, old_bytes);
@@ -378,6 +475,9 @@ void *large_move(void *block, unsigned code, size_t size_bytes, size_t alignment
     }
     struct huge *huge = map_owner(block);
     size_t old_bytes = huge->size_bytes;
+    if (UNLIKELY(huge->extent != NULL)) {
+        return NULL; /* It was tried where it lies, and nobody can move it. */
+    }
     if (size_bytes < old_bytes || !huge_grow(huge, size_bytes, alignment)) {
         return NULL;
     }

@@ -6,6 +6,7 @@
 #include "heap/reset.h"
 
 #include "heap/large.h"
+#include "pages/extent.h"
 
 struct slab_search {
     uint8_t class_index;
@@ -61,4 +62,7 @@ void arena_empty(struct arena *arena)
 {
     arena_reset(arena);
     page_heap_purge(&arena->pages, 0);
+    if (atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL) {
+        extent_destroy_retained(&arena->pages);
+    }
 }

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/extent.h"
 #include "pages/meta.h"
 
 #include <string.h>
@@ -46,6 +47,7 @@ static void chunk_reset(struct chunk *chunk, unsigned first, unsigned count)
     memset(chunk->dirty, 0, sizeof chunk->dirty);
     memset(chunk->muzzy, 0, sizeof chunk->muzzy);
     memset(chunk->purged, 0, sizeof chunk->purged);
+    chunk->dirty_pages = 0;
     chunk->muzzy_pages = 0;
     chunk->purged_pages = 0;
     chunk->free_pages = (uint16_t)count;
@@ -66,6 +68,7 @@ static struct chunk *new_descriptor(char *unit_base, unsigned first, unsigned co
     }
     if (chunk != NULL) {
         chunk->base = unit_base;
+        chunk->extent = NULL;
         chunk_reset(chunk, first, count);
     }
     return chunk;
@@ -200,6 +203,31 @@ struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, size_t gro
         chunk->next = NULL;
     }
     return chunk;
+}
+
+struct chunk *chunk_adopt(struct page_heap *heap, struct extent *extent)
+{
+    lock_acquire(&pool.lock);
+    struct chunk *chunk = own_part(extent->base, extent->size_bytes);
+    lock_release(&pool.lock);
+    if (chunk != NULL) {
+        chunk->extent = extent;
+        chunk->heap = heap;
+        chunk->previous = NULL;
+        chunk->next = NULL;
+    }
+    return chunk;
+}
+
+void chunk_disown(struct chunk *chunk)
+{
+    ASSERT(chunk->free_pages == chunk->valid_pages);
+    chunk->heap = NULL;
+    map_drop_owner(chunk->base, chunk);
+    lock_acquire(&pool.lock);
+    chunk->next = pool.bare;
+    pool.bare = chunk;
+    lock_release(&pool.lock);
 }
 
 void chunk_give_back(struct chunk *chunk)

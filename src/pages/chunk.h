@@ -39,6 +39,7 @@ enum {
 };
 
 struct chunk;
+struct extent;
 struct page_heap;
 
 /* A run: adjacent pages with one use, a slab of small regions or one large block. */
@@ -77,6 +78,7 @@ struct chunk {
     struct chunk_link stage[STAGES];
     struct chunk *previous_of_heap; /* all chunks of its heap */
     struct chunk *next_of_heap;
+    struct extent *extent;  /* of a hook's memory: never spare; immutable */
     struct page_heap *heap; /* NULL while spare; readers without lock hold a block of it */
     char *base;
     _Alignas(64) uint64_t used[CHUNK_WORDS]; /* each of these bitmaps is one cache line */
@@ -105,6 +107,12 @@ void chunk_pool_start(void);
  * never had so many chunks before. */
 MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, size_t growth_bytes,
                                   bool *first_use);
+
+/* A chunk for heap of an extent, which lies in one unit and reads as zero; and the end of such a
+ * chunk without runs, before its extent is given back. NULL when memory for the descriptor is
+ * refused, or a part of the unit is another's. */
+MUST_USE struct chunk *chunk_adopt(struct page_heap *heap, struct extent *extent);
+void chunk_disown(struct chunk *chunk);
 
 /* Puts a chunk without runs, all clean, among the spare ones. */
 void chunk_give_back(struct chunk *chunk);

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/extent.h"
 #include "pages/huge.h"
 #include "pages/purge.h"
 
@@ -73,6 +74,38 @@ int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage)
     return decay_ms;
 }
 
+void page_heap_set_hooks(struct page_heap *heap, struct extent_hooks *hooks, unsigned arena_index)
+{
+    lock_acquire(&heap->lock);
+    heap->hooks_index = arena_index;
+    /* A bin's lock may be held when the peak asks for a purge. */
+    heap->growth.slack_pages = SIZE_MAX / 4;
+    atomic_store_explicit(&heap->hooks, hooks, memory_order_release);
+    lock_release(&heap->lock);
+}
+
+bool page_heap_grow(struct page_heap *heap, unsigned page_count)
+{
+    if (atomic_load_explicit(&heap->hooks, memory_order_relaxed) == NULL) {
+        return false;
+    }
+    size_t least = larger((size_t)page_count * PAGE_BYTES, CHUNK_PIECE_BYTES);
+    for (size_t bytes = CHUNK_BYTES; bytes >= least; bytes /= 2) {
+        struct extent *extent = extent_take(heap, bytes, bytes, true);
+        struct chunk *chunk = extent == NULL ? NULL : chunk_adopt(heap, extent);
+        if (chunk != NULL) {
+            lock_acquire(&heap->lock);
+            page_stock_add(heap, chunk);
+            lock_release(&heap->lock);
+            return true;
+        }
+        if (extent != NULL) {
+            extent_give(heap, extent);
+        }
+    }
+    return false;
+}
+
 void page_heap_set_growth(struct page_heap *heap, size_t growth_bytes)
 {
     lock_acquire(&heap->lock);
@@ -120,6 +153,9 @@ static unsigned wanted_pages(struct run_request request)
 /* A chunk in which the request finds a place. */
 static struct chunk *add_chunk(struct page_heap *heap, struct run_request request)
 {
+    if (atomic_load_explicit(&heap->hooks, memory_order_relaxed) != NULL) {
+        return NULL; /* Locks are held. */
+    }
     unsigned least = wanted_pages(request) + request.alignment - 1;
     bool first_use;
     struct chunk *chunk =

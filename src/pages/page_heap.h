@@ -67,8 +67,11 @@ struct page_stage {
 
 struct page_heap {
     struct lock lock;
-    void *arena;       /* immutable: the arena above, opaque here */
-    uint64_t nonempty; /* under the lock, like all that follows */
+    void *arena; /* immutable: the arena above, opaque here */
+    /* NULL: the system's memory. Release; any thread, acquire. */
+    _Atomic(struct extent_hooks *) hooks;
+    unsigned hooks_index; /* what hooks are told of the arena; written before hooks */
+    uint64_t nonempty;    /* under the lock, like all that follows */
     struct chunk *list[PAGE_HEAP_LISTS];
     struct chunk *first_chunk; /* all chunks, by next_of_heap */
     size_t chunk_count;
@@ -94,6 +97,9 @@ struct page_heap {
     size_t purge_from_pages; /* more unused pages than this are looked at */
     struct run_counter large[LARGE_CLASSES];
     struct page_stage stage[STAGES];
+    struct extent *retained; /* that hooks left here, see extent.h */
+    struct extent *free_extents;
+    size_t retained_bytes;
 };
 
 struct run_request {
@@ -122,6 +128,14 @@ void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms);
 /* From now on unused pages stay in a stage for so long, -1: for ever; 0: not at all. */
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms);
 int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage);
+/* Memory comes from such a table from now on, and goes back to it; arena_index is told to it. What
+ * the heap has already goes back the way it came. */
+void page_heap_set_hooks(struct page_heap *heap, struct extent_hooks *hooks, unsigned arena_index);
+/* Asks the hooks for a chunk with so many adjacent pages, or more. False when they refuse, or the
+ * heap has none: the runs of such a heap are made in the chunks that it has, and who finds no place
+ * asks for more, holding no lock. */
+MUST_USE bool page_heap_grow(struct page_heap *heap, unsigned page_count);
+
 /* Address space is mapped for at most so many bytes at once, but for one chunk at least. */
 void page_heap_set_growth(struct page_heap *heap, size_t growth_bytes);
 size_t page_heap_growth(struct page_heap *heap);

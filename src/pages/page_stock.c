@@ -102,7 +102,20 @@ static void remove_chunk(struct page_heap *heap, struct chunk *chunk)
     if (chunk->next_of_heap != NULL) {
         chunk->next_of_heap->previous_of_heap = chunk->previous_of_heap;
     }
-    chunk_give_back(chunk);
+}
+
+void page_stock_take_out(struct page_heap *heap, struct chunk *chunk)
+{
+    ASSERT(chunk->extent != NULL && chunk->free_pages == chunk->valid_pages);
+    for (unsigned i = 0; i < STAGES; i++) {
+        unsigned pages = i == STAGE_DIRTY ? chunk->dirty_pages : chunk->muzzy_pages;
+        heap->stage[i].page_count -= pages;
+        heap->stage[i].purged_pages += pages;
+        if (chunk->stage[i].linked) {
+            stage_remove(heap, i, chunk);
+        }
+    }
+    remove_chunk(heap, chunk);
 }
 
 void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page, unsigned page_count)
@@ -131,8 +144,9 @@ void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page
         stage_append(heap, STAGE_DIRTY, chunk);
     }
     if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0 &&
-        chunk->muzzy_pages == 0) {
+        chunk->muzzy_pages == 0 && chunk->extent == NULL) {
         remove_chunk(heap, chunk);
+        chunk_give_back(chunk);
     }
 }
 

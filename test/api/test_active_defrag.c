@@ -1,8 +1,8 @@
-/* test_active_defrag.c: goal: a program that moves its own blocks, as Redis's activedefrag and Valkey's do,
- * gets memory back after a load that deletes most of what it had.
- * Method: a client that makes Redis's calls (the hint, mallocx() and dallocx() past the caches, the
- * statistics that its CONFIG and INFO read) over patterns of deletion; the bytes of active pages
- * beyond the live ones must fall to a part of what they were, and no block may lose its content.
+/* test_active_defrag.c: goal: a program that moves its own blocks, as Redis's activedefrag and
+ * Valkey's do, gets memory back after a load that deletes most of what it had. Method: a client
+ * that makes Redis's calls (the hint, mallocx() and dallocx() past the caches, the statistics that
+ * its CONFIG and INFO read) over patterns of deletion; the bytes of active pages beyond the live
+ * ones must fall to a part of what they were, and no block may lose its content.
  */
 #include "api_test.h"
 

@@ -1,5 +1,5 @@
-/* test_defrag.c: goal: the hint names blocks of slabs that are at least as empty as the average, and
- * never those of the slab that serves next, of a full one, or of the empty one that is kept.
+/* test_defrag.c: goal: the hint names blocks of slabs that are at least as empty as the average,
+ * and never those of the slab that serves next, of a full one, or of the empty one that is kept.
  * Method: slabs of one class in a fresh arena, filled as the test says.
  */
 #include "upper_floors.h"
