@@ -6,35 +6,28 @@
 #include "api/malloc.h"
 #include "api/process.h"
 #include "control/ctl.h"
+#include "control/ctl_names.h"
 #include "control/report.h"
 
 #include <errno.h>
 
 /* The allocator and the table of names work. */
-static bool start(void)
+static NOINLINE bool start_slow(void)
 {
-    if (!process_start() || !ctl_start()) {
-        return false;
-    }
-    ctl_block_source = API(mallocx);
-    return true;
+    return process_start() && ctl_start();
+}
+
+static inline bool start(void)
+{
+    return LIKELY(ctl_is_ready()) || start_slow();
 }
 
 /* Reads, writes or acts by name. Results: 0 or an errno value, as the contract lists them; errno
  * itself is not the channel. Any thread. */
 int API(mallctl)(const char *name, void *old, size_t *old_length, void *new, size_t new_length)
 {
-    size_t mib[CTL_DEPTH_MAX];
-    size_t mib_length = CTL_DEPTH_MAX;
-    if (!start()) {
-        return EAGAIN;
-    }
-    int result = ctl_name_to_mib(name, mib, &mib_length);
-    if (result != 0) {
-        return result;
-    }
     struct ctl_buffers buffers = {old, old_length, new, new_length};
-    return ctl_by_mib(mib, mib_length, buffers);
+    return start() ? ctl_by_name(name, &buffers) : EAGAIN;
 }
 
 int API(mallctlnametomib)(const char *name, size_t *mib, size_t *mib_length)
@@ -42,11 +35,26 @@ int API(mallctlnametomib)(const char *name, size_t *mib, size_t *mib_length)
     return start() ? ctl_name_to_mib(name, mib, mib_length) : EAGAIN;
 }
 
+/* All calls but the common one. The parameters are those of mallctlbymib(), in their registers. */
+static NOINLINE int by_mib_slow(const size_t *mib, size_t mib_length, void *old, size_t *old_length,
+                                void *new, size_t new_length)
+{
+    struct ctl_buffers buffers = {old, old_length, new, new_length};
+    return start() ? ctl_by_mib(mib, mib_length, &buffers) : EAGAIN;
+}
+
+/* Programs ask for the same counters again and again: reading a number is straight. */
 int API(mallctlbymib)(const size_t *mib, size_t mib_length, void *old, size_t *old_length,
                       void *new, size_t new_length)
 {
-    struct ctl_buffers buffers = {old, old_length, new, new_length};
-    return start() ? ctl_by_mib(mib, mib_length, buffers) : EAGAIN;
+    if (UNLIKELY(!ctl_is_ready() || new != NULL || new_length != 0 || old == NULL ||
+                 old_length == NULL)) {
+        return by_mib_slow(mib, mib_length, old, old_length, new, new_length);
+    }
+    if (UNLIKELY(!ctl_names_is_number(mib, mib_length, *old_length))) {
+        return by_mib_slow(mib, mib_length, old, old_length, NULL, 0);
+    }
+    return ctl_number(mib, mib[mib_length - 1], old);
 }
 
 void API(malloc_stats_print)(void (*write)(void *, const char *), void *opaque, const char *letters)

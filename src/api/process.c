@@ -7,9 +7,11 @@
 #include "api/process.h"
 
 #include "api/guard.h"
+#include "api/malloc.h"
 #include "base/names.h"
 #include "base/print.h"
 #include "config/options.h"
+#include "control/ctl.h"
 #include "control/report.h"
 #include "control/statistics.h"
 #include "os/os.h"
@@ -47,6 +49,16 @@ static_assert((int)THP_ALWAYS == (int)HUGE_PAGES_ALWAYS,
               "the option names the policies in their order");
 static_assert((int)THP_NEVER == (int)HUGE_PAGES_NEVER,
               "the option names the policies in their order");
+static_assert((int)DSS_DISABLED == (int)BREAK_DISABLED,
+              "the option names the policies in their order");
+static_assert((int)DSS_PRIMARY == (int)BREAK_PRIMARY,
+              "the option names the policies in their order");
+static_assert((int)DSS_SECONDARY == (int)BREAK_SECONDARY,
+              "the option names the policies in their order");
+static_assert((int)METADATA_THP_AUTO == (int)META_THP_AUTO,
+              "the option names the policies in their order");
+static_assert((int)METADATA_THP_ALWAYS == (int)META_THP_ALWAYS,
+              "the option names the policies in their order");
 
 /* Hands options down to where they are kept; each place begins with the option's default. */
 static void hand_options_down(void)
@@ -55,13 +67,23 @@ static void hand_options_down(void)
     large_start();
     lock_set_spin(options.mutex_max_spin);
     page_policy.huge_pages = options.thp;
+    chunk_policy.retain = options.retain;
+    atomic_store_explicit(&chunk_policy.use_of_break, options.dss, memory_order_relaxed);
+    os_purge_is_trusted = options.trust_madvise;
+    meta_uses_break = options.dss != DSS_DISABLED;
+    meta_thp = options.metadata_thp;
     huge_policy.cache_ms = options.dirty_decay_ms;
+    huge_policy.huge_pages = options.thp;
+    if (options.huge_arena_pac_thp && options.oversize_threshold > 0) {
+        huge_policy.thp_bytes = options.oversize_threshold;
+    }
 }
 
 static void start_pieces(void)
 {
     os_start();
     message_sink = write_message;
+    ctl_block_source = API(mallocx);
     bool any_option = options_load();
     meta_start();
     map_start();

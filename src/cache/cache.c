@@ -93,6 +93,7 @@ struct cache *cache_init(void *block, struct arena *arena)
     }
     forget_pieces(cache);
     cache->nil = NULL;
+    cache->used = 0;
     cache->front.limit = CACHED_SIZE_MAX + 1;
     /* A large alignment gives blocks of 16 KiB and more mappings of their own: those ask the map.
      */
@@ -265,6 +266,7 @@ static NOINLINE bool grow_slow(struct cache *cache, unsigned bin_index)
     unsigned bound = given_bound(cache, bin_index);
     unsigned limit = bound != BOUND_NONE ? bound : own_limit(cache, bin_index);
     if (bin->capacity == 0) {
+        cache->used |= (uint64_t)1 << bin_index;
         unsigned start = limit < START_SLOTS ? limit : START_SLOTS;
         bool first = set_slots(cache, bin_index,
                                bound != BOUND_NONE ? start : (1u << bits_highest(start + 1)) - 1);
@@ -429,6 +431,7 @@ static void note_event(struct cache *cache)
 /* The same where options may ask for a rhythm by bytes: about those that the event moves. */
 static NOINLINE void note_bounded_event(struct cache *cache, unsigned bin_index)
 {
+    cache->used |= (uint64_t)1 << bin_index;
     if (options.tcache_gc_incr_bytes == option_defaults.tcache_gc_incr_bytes) {
         note_event(cache);
     }
@@ -605,7 +608,8 @@ void cache_merge_counters(struct cache *cache)
 uint64_t cache_allocated_bytes(const struct cache *cache)
 {
     uint64_t bytes = cache->direct_alloc_bytes;
-    for (unsigned i = 1; i < CACHE_BINS; i++) {
+    for (uint64_t bins = cache->used; bins != 0; bins &= bins - 1) {
+        unsigned i = bits_lowest(bins);
         bytes += bin_requests(cache, i) * bin_size[i];
     }
     return bytes;
@@ -614,7 +618,8 @@ uint64_t cache_allocated_bytes(const struct cache *cache)
 uint64_t cache_freed_bytes(const struct cache *cache)
 {
     uint64_t bytes = cache->direct_free_bytes;
-    for (unsigned i = 1; i < CACHE_BINS; i++) {
+    for (uint64_t bins = cache->used; bins != 0; bins &= bins - 1) {
+        unsigned i = bits_lowest(bins);
         int64_t frees =
             (int64_t)bin_requests(cache, i) + bin_count(&cache->front.bin[i]) - cache->taken[i];
         bytes += (uint64_t)frees * bin_size[i];
@@ -625,8 +630,9 @@ uint64_t cache_freed_bytes(const struct cache *cache)
 size_t cache_cached_bytes(const struct cache *cache)
 {
     size_t bytes = 0;
-    for (unsigned i = 1; i < CACHE_BINS; i++) {
+    for (uint64_t bins = cache->used; bins != 0; bins &= bins - 1) {
         /* The owner may be moving its slots: what is read may be of two moments. */
+        unsigned i = bits_lowest(bins);
         const struct cache_bin *bin = &cache->front.bin[i];
         unsigned count = bin_count(bin);
         bytes += (size_t)(count < bin->capacity ? count : bin->capacity) * bin_size[i];
@@ -639,6 +645,11 @@ bool cache_is_valid(const struct cache *cache)
     for (unsigned i = 0; i < CACHE_BINS; i++) {
         const struct cache_bin *bin = &cache->front.bin[i];
         uint16_t lowest = (uint16_t)(uintptr_t)(bin->bottom - bin->capacity);
+        bool is_used = ((cache->used >> i) & 1) != 0;
+        if (!is_used &&
+            (bin->capacity != 0 || bin_requests(cache, i) != 0 || cache->taken[i] != 0)) {
+            return false;
+        }
         if (*bin->bottom != NULL || bin_count(bin) > bin->capacity || lowest != bin->full) {
             return false;
         }

@@ -81,6 +81,8 @@ struct cache {
     char *slots_end;
     void **piece[SLOT_PIECES];          /* pieces of 2^i slots that bins outgrew */
     uint64_t at_limit;                  /* bit i: bin i may not grow any more */
+    uint64_t used;                      /* bit i: bin i had slots, or was barred: others' counters
+                                         * are 0 */
     uint64_t ran_full;                  /* bit i: bin i ran full last, not empty */
     uint8_t swings[CACHE_BINS];         /* times that this changed, up to a bound */
     uint32_t event_count;               /* slow events since the last collection */

@@ -17,12 +17,12 @@ extern char option_given_text[OPTION_TEXT_BYTES];
 
 bool span_is(struct span span, const char *text)
 {
-    return strlen(text) == span.length && strncmp(span.at, text, span.length) == 0;
+    return strlen(text) == span.length && text_is_same_for(span.at, text, span.length);
 }
 
 bool span_begins(struct span span, const char *text)
 {
-    return strncmp(span.at, text, span.length) == 0;
+    return text_is_same_for(span.at, text, span.length);
 }
 
 static unsigned digit_of(char c)

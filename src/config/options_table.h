@@ -20,10 +20,11 @@ BOOLEAN(abort, false, PLAIN, "Abort on warnings; the only one is that fork handl
 BOOLEAN(abort_conf, false, PLAIN, "Abort when a configuration string has an error.")
 BOOLEAN(confirm_conf, false, PLAIN, "Print every configuration source and every accepted pair.")
 BOOLEAN(cache_oblivious, true, IDLE, "Large blocks start at any cache line; ours start at pages.")
-BOOLEAN(trust_madvise, false, IDLE, "Purged pages are known to read as zero; checked here.")
-BOOLEAN(retain, true, IDLE, "Keep unused address space; ours always keeps chunks.")
-CHOICE(dss, 2, "disabled\0primary\0secondary\0", SHORT_KEY | SHORT_VALUE | IDLE,
-       "Use of sbrk(); the allocator has none.")
+BOOLEAN(trust_madvise, false, PLAIN,
+        "Believe that purged pages read as zero; false: the first purge tries it on a page.")
+BOOLEAN(retain, true, PLAIN, "Keep the address space of unused chunks; false: unmap them.")
+CHOICE(dss, 2, "disabled\0primary\0secondary\0", SHORT_KEY | SHORT_VALUE,
+       "New memory for blocks up to 1 MiB from sbrk(): not, before mmap, or when mmap refuses.")
 INTEGER(narenas, unsigned, 0, 1, UINT32_MAX, REFUSE, PLAIN, "",
         "Arenas that threads are spread over; `default` or left out: by narenas_ratio; at most "
         "4094.")
@@ -56,11 +57,13 @@ INTEGER(process_madvise_max_batch, size_t, 0, 0, 0, CLIP, IDLE, "",
 INTEGER(calloc_madvise_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, UNMIRRORED,
         "bytes",
         "From this size on calloc drops old pages rather than clear them; blocks above 1 MiB.")
-CHOICE(metadata_thp, 0, "disabled\0auto\0always\0", SHORT_KEY | SHORT_VALUE | IDLE,
-       "Huge pages for the allocator's own memory.")
+CHOICE(metadata_thp, 0, "disabled\0auto\0always\0", SHORT_KEY | SHORT_VALUE,
+       "Huge pages for the allocator's own memory: refused, wanted from 4 MiB on, or wanted.")
 CHOICE(thp, 0, "default\0always\0never\0", SHORT_VALUE,
-       "Huge pages for chunks: as the system decides, wanted, or refused.")
-BOOLEAN(huge_arena_pac_thp, false, IDLE, "Huge pages for the arena of oversize blocks.")
+       "Huge pages for blocks: as the system decides, wanted, or refused.")
+BOOLEAN(
+    huge_arena_pac_thp, false, PLAIN,
+    "Huge pages wanted for blocks from oversize_threshold on, where thp leaves it to the system.")
 BOOLEAN(stats_print, false, PLAIN, "Print statistics at exit.")
 LETTERS(stats_print_opts, PLAIN, "What stats_print leaves out, as malloc_stats_print takes it.")
 INTEGER(stats_interval, int64_t, -1, -1, INT64_MAX, REFUSE, PLAIN, "bytes",

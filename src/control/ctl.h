@@ -1,9 +1,5 @@
 /* ctl.h: control names: from a name to its MIB, and reading, writing and acting by MIB.
  *
- * A MIB has one number for each element of a name: for <i> the index itself, for a word the number
- * of the first row of the table that begins with the same elements. The last word's number is
- * therefore the row.
- *
  * Results are 0 or an errno value. Any thread may call these.
  */
 #ifndef CONTROL_CTL_H
@@ -11,8 +7,7 @@
 
 #include "base/check.h"
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stdatomic.h>
 
 /* The number of option i in a MIB is CTL_OPTIONS + i, beyond those of the words that stand beside
  * options. */
@@ -22,6 +17,13 @@ enum { CTL_DEPTH_MAX = 7, CTL_ALL_ARENAS = 4096, CTL_DESTROYED = 4097, CTL_OPTIO
  * refused: then names can be looked up, but parts of the snapshot may be missing. Every other
  * function here needs it. Any thread. */
 MUST_USE bool ctl_start(void);
+
+extern HIDDEN _Atomic bool ctl_ready; /* release, by ctl_start() */
+
+static inline bool ctl_is_ready(void)
+{
+    return atomic_load_explicit(&ctl_ready, memory_order_acquire);
+}
 
 /* What the library calls itself, to programs and to people. */
 extern const char ctl_version[];
@@ -39,7 +41,12 @@ struct ctl_buffers {
     const void *new;
     size_t new_length;
 };
-int ctl_by_mib(const size_t *mib, size_t mib_length, struct ctl_buffers buffers);
+int ctl_by_mib(const size_t *mib, size_t mib_length, const struct ctl_buffers *buffers);
+/* The same by name. */
+int ctl_by_name(const char *name, const struct ctl_buffers *buffers);
+
+/* What ctl_by_mib() does for the common call, of which ctl_names_is_number() is true. */
+int ctl_number(const size_t *mib, size_t row, void *buffer);
 
 /* How experimental.batch_alloc gets blocks: mallocx() of the floor above, which sets it. */
 extern void *(*ctl_block_source)(size_t size_bytes, int flags);

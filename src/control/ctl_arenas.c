@@ -16,33 +16,55 @@
 
 enum { PLACE_OF_ARENA = 1, PLACE_OF_EXPERIMENTAL_ARENA = 2 };
 
-/* What jemalloc calls the precedence of sbrk(): this allocator never asks it for memory. */
-static const char dss_disabled[] = "disabled";
-
-int read_arena_dss(const size_t *mib, size_t argument, struct ctl_value *value)
-{
-    (void)mib;
-    (void)argument;
-    value->text = dss_disabled;
-    return 0;
-}
-
-/* As jemalloc answers on systems without sbrk(). */
-int write_arena_dss(const size_t *mib, const void *new_value)
-{
-    (void)mib;
-    const char *text;
-    memcpy(&text, new_value, sizeof text);
-    if (text_is_same(text, dss_disabled)) {
-        return 0;
-    }
-    return text_is_same(text, "primary") || text_is_same(text, "secondary") ? EFAULT : EINVAL;
-}
-
 static struct arena *arena_of_mib(const size_t *mib)
 {
     size_t index = mib[PLACE_OF_ARENA];
     return index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+}
+
+/* Whether the index means all arenas: what those to come begin with. */
+static bool means_arenas_to_come(const size_t *mib)
+{
+    return mib[PLACE_OF_ARENA] == CTL_ALL_ARENAS ||
+           mib[PLACE_OF_ARENA] == arena_visible_count();
+}
+
+static const struct option_row *dss_row(void)
+{
+    return option_find("dss", sizeof "dss" - 1);
+}
+
+int read_arena_dss(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    struct arena *arena = arena_of_mib(mib);
+    unsigned use = arena != NULL
+                       ? (unsigned)page_heap_use_of_break(&arena->pages)
+                       : atomic_load_explicit(&chunk_policy.use_of_break, memory_order_relaxed);
+    value->text = option_choice(dss_row(), use);
+    return 0;
+}
+
+int write_arena_dss(const size_t *mib, const void *new_value)
+{
+    const char *text;
+    memcpy(&text, new_value, sizeof text);
+    struct arena *arena = arena_of_mib(mib);
+    const char *name;
+    for (unsigned use = 0; (name = option_choice(dss_row(), use)) != NULL; use++) {
+        if (text == NULL || !text_is_same(text, name)) {
+            continue;
+        }
+        if (arena != NULL) {
+            page_heap_set_use_of_break(&arena->pages, use);
+        } else if (means_arenas_to_come(mib)) {
+            atomic_store_explicit(&chunk_policy.use_of_break, use, memory_order_relaxed);
+        } else {
+            return EFAULT;
+        }
+        return 0;
+    }
+    return EINVAL;
 }
 
 int read_arena_decay(const size_t *mib, size_t argument, struct ctl_value *value)

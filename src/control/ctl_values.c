@@ -106,8 +106,7 @@ int read_version(const size_t *mib, size_t argument, struct ctl_value *value)
 int read_snapshot(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)mib;
-    struct statistics snapshot = statistics_now();
-    return number(value, field_at(&snapshot, argument));
+    return statistics_read_whole(argument, &value->number);
 }
 
 int write_epoch(const size_t *mib, const void *new_value)
@@ -140,9 +139,12 @@ int write_thread_arena(const size_t *mib, const void *new_value)
 int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)mib;
-    (void)thread_cache();
     const struct cache *cache = thread_front_now()->cache;
-    if (cache == NULL) {
+    if (UNLIKELY(cache == NULL)) {
+        (void)thread_cache();
+        cache = thread_front_now()->cache;
+    }
+    if (UNLIKELY(cache == NULL)) {
         return number(value, 0);
     }
     return number(value, argument == 0 ? cache_allocated_bytes(cache) : cache_freed_bytes(cache));
@@ -344,11 +346,22 @@ int read_zero_reallocs(const size_t *mib, size_t argument, struct ctl_value *val
     return number(value, atomic_load_explicit(&statistics_zero_reallocs, memory_order_relaxed));
 }
 
-/* The part of the snapshot that a MIB speaks of, moved on by an offset. */
-static int part_number(const size_t *mib, size_t offset, struct ctl_value *value)
+static NOINLINE int part_number_slow(size_t index, size_t offset, struct ctl_value *value)
 {
-    const struct arena_statistics *part = part_of_index(mib[PLACE_OF_STATS_ARENA]);
-    return part == NULL ? ENOENT : number(value, statistics_number((const char *)part + offset));
+    const struct arena_statistics *part = part_of_index(index);
+    return part == NULL ? ENOENT : statistics_read(part, offset, &value->number);
+}
+
+/* A number of the part of the snapshot that a MIB speaks of. Its usual forms are found without a
+ * call. */
+static inline int part_number(const size_t *mib, size_t offset, struct ctl_value *value)
+{
+    size_t index = mib[PLACE_OF_STATS_ARENA];
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    const struct arena_statistics *part =
+        arena != NULL || index == CTL_ALL_ARENAS ? statistics_part(arena) : NULL;
+    return LIKELY(part != NULL) ? statistics_read(part, offset, &value->number)
+                                : part_number_slow(index, offset, value);
 }
 
 int read_part(const size_t *mib, size_t argument, struct ctl_value *value)

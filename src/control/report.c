@@ -28,13 +28,13 @@ const char *report_thp_mode(void)
     char text[64];
     if (os_file_text(path, text, sizeof text)) {
         const char *chosen = text + text_length_until(text, '[');
-        if (strncmp(chosen, "[always]", 8) == 0) {
+        if (text_is_same_for(chosen, "[always]", 8)) {
             return "always";
         }
-        if (strncmp(chosen, "[madvise]", 9) == 0) {
+        if (text_is_same_for(chosen, "[madvise]", 9)) {
             return "default";
         }
-        if (strncmp(chosen, "[never]", 7) == 0) {
+        if (text_is_same_for(chosen, "[never]", 7)) {
             return "never";
         }
     }
@@ -140,7 +140,8 @@ static void print_config(struct printer *printer)
     const size_t no_indices[CTL_DEPTH_MAX] = {0};
     for (unsigned row = 0; ctl_path(row) != NULL; row++) {
         struct ctl_value value;
-        if (strncmp(ctl_path(row), "config.", 7) == 0 && ctl_value(row, no_indices, &value) == 0) {
+        if (text_is_same_for(ctl_path(row), "config.", 7) &&
+            ctl_value(row, no_indices, &value) == 0) {
             print(printer, "  %s: ", ctl_path(row));
             print_value(printer, &value);
             print(printer, "\n");
@@ -217,7 +218,7 @@ static void print_locks(struct printer *printer, const char *prefix, const size_
     for (unsigned row = 0; ctl_path(row) != NULL; row++) {
         const char *name = ctl_path(row) + length;
         size_t name_length = text_length_until(name, '.');
-        if (strncmp(ctl_path(row), prefix, length) != 0 || name[name_length] == '\0') {
+        if (!text_is_same_for(ctl_path(row), prefix, length) || name[name_length] == '\0') {
             continue;
         }
         uint64_t counters[sizeof(struct lock_counters) / sizeof(uint64_t)] = {0};
@@ -246,8 +247,9 @@ static void print_totals(struct printer *printer, const char *letters)
     print(printer,
           "Allocated: %lu, active: %lu, metadata: %lu (n_thp %lu, edata %lu, rtree %lu), "
           "resident: %lu, mapped: %lu, retained: %lu\n",
-          total.allocated, total.active, total.metadata, 0ul, total.metadata_descriptors,
-          total.metadata_map, total.resident, total.mapped, total.retained);
+          total.allocated, total.active, total.metadata, total.metadata_huge_pages,
+          total.metadata_descriptors, total.metadata_map, total.resident, total.mapped,
+          total.retained);
     print(printer, "Count of realloc(non-null-ptr, 0) calls: %zu\n",
           atomic_load_explicit(&statistics_zero_reallocs, memory_order_relaxed));
     struct ctl_value threads = {.number = 0};
@@ -442,7 +444,7 @@ static void print_bytes(struct printer *printer, const struct arena_totals *tota
     print(printer, "%-21s%16lu\n", "internal:", none);
     print(printer, "%-21s%16lu\n", "metadata_edata:", totals->descriptor_bytes);
     print(printer, "%-21s%16lu\n", "metadata_rtree:", totals->map_bytes);
-    print(printer, "%-21s%16lu\n", "metadata_thp:", none);
+    print(printer, "%-21s%16lu\n", "metadata_thp:", totals->base_huge_pages);
     print(printer, "%-21s%16lu\n", "tcache_bytes:", totals->cached_bytes);
     print(printer, "%-21s%16lu\n", "tcache_stashed_bytes:", none);
     print(printer, "%-21s%16lu\n", "resident:", totals->resident_bytes);

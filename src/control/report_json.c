@@ -104,7 +104,7 @@ struct members {
 
 static bool begins_with(const char *text, const char *start)
 {
-    return strncmp(text, start, strlen(start)) == 0;
+    return text_is_same_for(text, start, strlen(start));
 }
 
 /* Length of the elements before the last. */

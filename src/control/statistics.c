@@ -19,8 +19,8 @@ static struct {
 } control = {.lock = {.rank = LOCK_CONTROL}};
 
 /* Apart from what is not zero at start, which is read from the file, page by page. */
-static struct arena_statistics merged; /* of all arenas */
-static struct arena_statistics spare;  /* for an arena whose part found no memory */
+struct arena_statistics statistics_merged;
+static struct arena_statistics spare; /* for an arena whose part found no memory */
 static struct arena_statistics destroyed;
 static _Atomic bool any_destroyed; /* written under the lock (release) */
 
@@ -199,6 +199,7 @@ static void add_common(struct arena_statistics *part)
     totals->descriptor_bytes += spare_chunks * offsetof(struct chunk, run);
     totals->map_bytes = pool.mapped_bytes / PAGE_BYTES;
     totals->base_bytes = meta_touched_bytes() + totals->map_bytes;
+    totals->base_huge_pages = meta_huge_pages();
     totals->resident_bytes = huge.touched_bytes + totals->base_bytes;
     add_stretch(part, STRETCH_CLEAN, CHUNK_BYTES, spare_chunks);
     huge_visit_kept(visit_kept, part);
@@ -278,13 +279,14 @@ static uint64_t live_bytes(const struct arena_totals *totals)
 
 static void sum_up(void)
 {
-    const struct arena_totals *totals = &merged.totals;
+    const struct arena_totals *totals = &statistics_merged.totals;
     control.whole = (struct statistics){
         .allocated = live_bytes(totals),
         .active = totals->active_pages * PAGE_BYTES,
         .metadata = totals->base_bytes,
         .metadata_descriptors = totals->descriptor_bytes,
         .metadata_map = totals->map_bytes,
+        .metadata_huge_pages = totals->base_huge_pages,
         .resident = totals->resident_bytes,
         .mapped = totals->mapped_bytes,
         .retained = totals->retained_bytes,
@@ -336,19 +338,19 @@ bool statistics_refresh(void)
     uint64_t now_ns = os_time_coarse_ns();
     (void)arena_limit(); /* From here on each arena has an index. */
     lock_acquire(&control.lock);
-    memset(&merged, 0, sizeof merged);
+    memset(&statistics_merged, 0, sizeof statistics_merged);
     struct arena *arena;
     for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
         struct arena_statistics *part = part_of(arena);
         take_part(part != NULL ? part : &spare, arena, now_ns);
-        merge_part(&merged, part != NULL ? part : &spare);
+        merge_part(&statistics_merged, part != NULL ? part : &spare);
         if (part != NULL) {
             atomic_store_explicit(&arena->statistics, part, memory_order_release);
         }
         complete &= part != NULL;
     }
     for (unsigned i = 0; i < STAGES; i++) {
-        merged.decay_ms[i] = arena_default_decay_ms(i);
+        statistics_merged.decay_ms[i] = arena_default_decay_ms(i);
     }
     sum_up();
     lock_release(&control.lock);
@@ -363,11 +365,6 @@ struct statistics statistics_now(void)
     return result;
 }
 
-const struct arena_statistics *statistics_part(const struct arena *arena)
-{
-    return arena == NULL ? &merged : atomic_load_explicit(&arena->statistics, memory_order_acquire);
-}
-
 void statistics_copy(void *copy, const void *source, size_t bytes)
 {
     lock_acquire(&control.lock);
@@ -380,6 +377,33 @@ uint64_t statistics_number(const void *number)
     uint64_t result;
     statistics_copy(&result, number, sizeof result);
     return result;
+}
+
+static NOINLINE int read_slow(const void *source, uint64_t *number)
+{
+    *number = statistics_number(source);
+    return 0;
+}
+
+static inline int read_at(const void *structure, size_t offset, uint64_t *number)
+{
+    const char *source = (const char *)structure + offset;
+    if (UNLIKELY(!lock_try(&control.lock))) {
+        return read_slow(source, number);
+    }
+    memcpy(number, source, sizeof *number);
+    lock_release(&control.lock);
+    return 0;
+}
+
+int statistics_read(const struct arena_statistics *part, size_t offset, uint64_t *number)
+{
+    return read_at(part, offset, number);
+}
+
+int statistics_read_whole(size_t offset, uint64_t *number)
+{
+    return read_at(&control.whole, offset, number);
 }
 
 static size_t active_pages_now(struct arena *arena)

@@ -20,6 +20,7 @@ struct statistics {
     uint64_t metadata;  /* the allocator's own memory that was touched */
     uint64_t metadata_descriptors;
     uint64_t metadata_map;
+    uint64_t metadata_huge_pages;
     uint64_t resident; /* memory: active, unused dirty, kept mappings, metadata */
     uint64_t mapped; /* address space with memory behind it, or that had some since its last use */
     uint64_t retained; /* address space kept without memory */
@@ -97,7 +98,8 @@ struct arena_totals {
     uint64_t base_bytes; /* the allocator's own memory */
     uint64_t descriptor_bytes;
     uint64_t map_bytes;
-    uint64_t cached_bytes; /* in caches of the arena's threads */
+    uint64_t base_huge_pages; /* asked for, for the allocator's own memory */
+    uint64_t cached_bytes;    /* in caches of the arena's threads */
     uint64_t resident_bytes;
     struct stage_statistics stage[STAGES];
     struct size_statistics small;
@@ -123,9 +125,15 @@ bool statistics_refresh(void);
 /* The whole of the last snapshot. */
 struct statistics statistics_now(void);
 
+extern HIDDEN struct arena_statistics statistics_merged; /* of all arenas */
+
 /* The part of an arena in the last snapshot, or of all arenas (NULL): NULL when it has none. The
  * part stays where it is for good; its numbers change under the control lock. */
-const struct arena_statistics *statistics_part(const struct arena *arena);
+static inline const struct arena_statistics *statistics_part(const struct arena *arena)
+{
+    return arena == NULL ? &statistics_merged
+                         : atomic_load_explicit(&arena->statistics, memory_order_acquire);
+}
 /* What destroyed arenas have counted together; NULL before the first. They are in no other sum. */
 const struct arena_statistics *statistics_destroyed(void);
 /* Adds an arena that is empty and about to be destroyed to these; it has no part any more. */
@@ -133,6 +141,11 @@ void statistics_note_destroyed(struct arena *arena);
 /* Copies something of it. */
 void statistics_copy(void *copy, const void *source, size_t bytes);
 uint64_t statistics_number(const void *number);
+
+/* The number at an offset of a part; at one of the whole. Into *number, since programs ask often:
+ * these end as they begin, without a register to save. The result is 0. */
+int statistics_read(const struct arena_statistics *part, size_t offset, uint64_t *number);
+int statistics_read_whole(size_t offset, uint64_t *number);
 
 /* Bytes of active pages, now. */
 size_t statistics_active_now(void);

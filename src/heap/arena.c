@@ -37,8 +37,9 @@ static struct {
     _Atomic(struct arena *) oversize; /* written under the lock (release) */
     _Atomic(struct arena *) waiting;  /* likewise: the same, until it has an index */
     _Atomic int64_t decay_ms[STAGES]; /* of arenas to come; relaxed, any thread */
-    _Atomic(struct arena *) table[ARENAS_MAX]; /* written under the lock (release) */
 } arenas;
+
+_Atomic(struct arena *) arena_table[ARENAS_MAX];
 
 int64_t arena_default_decay_ms(unsigned stage)
 {
@@ -82,7 +83,7 @@ static struct arena *new_arena(void)
 static void put(struct arena *arena, unsigned index)
 {
     arena->index = index;
-    atomic_store_explicit(&arenas.table[index], arena, memory_order_release);
+    atomic_store_explicit(&arena_table[index], arena, memory_order_release);
     if (index >= atomic_load_explicit(&arenas.end, memory_order_relaxed)) {
         atomic_store_explicit(&arenas.end, index + 1, memory_order_release);
     }
@@ -113,12 +114,6 @@ bool arenas_start(void)
     struct arena *first = create_locked();
     lock_release(&arenas.lock);
     return first != NULL;
-}
-
-struct arena *arena_get(unsigned index)
-{
-    return index < ARENAS_MAX ? atomic_load_explicit(&arenas.table[index], memory_order_acquire)
-                              : NULL;
 }
 
 unsigned arena_count(void)
@@ -317,7 +312,7 @@ void arena_end(struct arena *arena)
 {
     ASSERT(arena->ends);
     lock_acquire(&arenas.lock);
-    atomic_store_explicit(&arenas.table[arena->index], NULL, memory_order_release);
+    atomic_store_explicit(&arena_table[arena->index], NULL, memory_order_release);
     arena->next_gone = arenas.gone;
     arenas.gone = arena;
     lock_release(&arenas.lock);

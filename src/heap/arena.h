@@ -126,8 +126,15 @@ MUST_USE bool arenas_start(void);
 int64_t arena_default_decay_ms(unsigned stage);
 void arena_set_default_decay_ms(unsigned stage, int64_t decay_ms);
 
+/* Written under the lock of the table; release. */
+extern HIDDEN _Atomic(struct arena *) arena_table[ARENAS_MAX];
+
 /* The arena of an index, or NULL. */
-struct arena *arena_get(unsigned index);
+static inline struct arena *arena_get(unsigned index)
+{
+    return index < ARENAS_MAX ? atomic_load_explicit(&arena_table[index], memory_order_acquire)
+                              : NULL;
+}
 /* Number of automatic arenas made so far; indices below it are valid. */
 unsigned arena_count(void);
 /* What arenas.narenas shows: automatic arenas, made or not yet, that of oversize blocks, and up to

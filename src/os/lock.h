@@ -33,6 +33,7 @@ enum lock_rank {
     LOCK_POOL,    /* spare chunks */
     LOCK_MAP,     /* address map */
     LOCK_META,    /* the allocator's own memory */
+    LOCK_BREAK,   /* the program break */
     LOCK_RANK_COUNT,
 };
 

@@ -24,12 +24,20 @@ MUST_USE void *os_map(void *hint, size_t size_bytes);
 /* The same at a multiple of alignment, a power of two and a multiple of the OS page. */
 MUST_USE void *os_map_aligned(size_t size_bytes, size_t alignment);
 
+/* The same from the program break, by sbrk(); never returned. The program may move the break too,
+ * at any moment. NULL when the kernel refuses, or libc has no such function. */
+MUST_USE void *os_break_aligned(size_t size_bytes, size_t alignment);
+
 /* Returns address space. False when the kernel refuses (too many mappings): the range is then
  * still mapped, and its content is unspecified. */
 MUST_USE bool os_unmap(void *address, size_t size_bytes);
 
 /* Drops the content of pages: they cost no memory and read as zero. False when refused. */
 MUST_USE bool os_purge(void *address, size_t size_bytes);
+/* Some emulators of Linux accept the call and do nothing. Unless this is set, before the first
+ * purge, that one tries it on a page of its own; where the page keeps its content, all are refused.
+ */
+extern bool os_purge_is_trusted;
 
 /* Lets the kernel drop the content of pages when it needs memory, not at once: until a page is
  * written to again it reads as its old content or, at any moment, as zero. False when refused. */

@@ -18,6 +18,8 @@ enum {
     GROWTH_CHUNKS_MAX = 16,
 };
 
+struct chunk_policy chunk_policy = {.retain = true, .use_of_break = BREAK_SECONDARY};
+
 static struct {
     struct lock lock;
     struct chunk *spare; /* under the lock: chunks without content */
@@ -80,7 +82,7 @@ static bool map_raw(size_t growth_bytes)
     size_t count = pool.mapped_bytes / CHUNK_BYTES / GROWTH_DIVISOR;
     count = count > GROWTH_CHUNKS_MAX ? GROWTH_CHUNKS_MAX : count;
     count = count > growth_bytes / CHUNK_BYTES ? growth_bytes / CHUNK_BYTES : count;
-    count = count < 1 ? 1 : count;
+    count = count < 1 || !chunk_policy.retain ? 1 : count;
     for (; count > 0; count /= 2) {
         char *base = os_map_aligned(count * CHUNK_BYTES, CHUNK_BYTES);
         if (base == NULL) {
@@ -115,6 +117,14 @@ static size_t cut_to_one_unit(char **piece, size_t size)
     return size - below;
 }
 
+/* A descriptor waits for the next chunk. Pool lock held. */
+static void keep_bare(struct chunk *chunk)
+{
+    chunk->page_size_told = false;
+    chunk->next = pool.bare;
+    pool.bare = chunk;
+}
+
 /* A descriptor for a part of a unit, if the unit is nobody's. Pool lock held. */
 static struct chunk *own_part(char *piece, size_t bytes)
 {
@@ -127,9 +137,8 @@ static struct chunk *own_part(char *piece, size_t bytes)
     if (chunk == NULL || map_claim_owner(unit_base, chunk)) {
         return chunk;
     }
-    /* A mapping took the unit meanwhile. The descriptor waits for the next chunk. */
-    chunk->next = pool.bare;
-    pool.bare = chunk;
+    /* A mapping took the unit meanwhile. */
+    keep_bare(chunk);
     return NULL;
 }
 
@@ -156,12 +165,28 @@ static struct chunk *map_partial(unsigned page_count)
     return NULL;
 }
 
+/* A whole chunk from the program break; or NULL. Pool lock held. */
+static NOINLINE struct chunk *take_break(void)
+{
+    char *base = os_break_aligned(CHUNK_BYTES, CHUNK_BYTES);
+    if (base == NULL || !map_cover(base, CHUNK_BYTES)) {
+        return NULL;
+    }
+    struct chunk *chunk = new_descriptor(base, 0, CHUNK_PAGES);
+    if (chunk != NULL) {
+        chunk->from_break = true;
+        map_set_owner(base, chunk);
+        pool.mapped_bytes += CHUNK_BYTES;
+    }
+    return chunk;
+}
+
 /* A spare chunk with enough pages; few are partial. Pool lock held. */
-static struct chunk *take_spare(unsigned page_count)
+static struct chunk *take_spare(unsigned page_count, bool break_allowed)
 {
     for (struct chunk **link = &pool.spare; *link != NULL; link = &(*link)->next) {
         struct chunk *chunk = *link;
-        if (chunk->valid_pages >= page_count) {
+        if (chunk->valid_pages >= page_count && (break_allowed || !chunk->from_break)) {
             *link = chunk->next;
             pool.spare_bytes -= (size_t)chunk->valid_pages * PAGE_BYTES;
             return chunk;
@@ -170,15 +195,20 @@ static struct chunk *take_spare(unsigned page_count)
     return NULL;
 }
 
-static struct chunk *take_locked(unsigned page_count, size_t growth_bytes, bool *first_use)
+static struct chunk *take_locked(unsigned page_count, enum break_use use_of_break,
+                                 size_t growth_bytes, bool *first_use)
 {
-    struct chunk *chunk = take_spare(page_count);
+    struct chunk *chunk = take_spare(page_count, use_of_break != BREAK_DISABLED);
     *first_use = chunk == NULL;
+    if (chunk == NULL && use_of_break == BREAK_PRIMARY) {
+        chunk = take_break();
+    }
     if (chunk != NULL) {
         return chunk;
     }
     if (pool.raw_chunks == 0 && !map_raw(growth_bytes)) {
-        return map_partial(page_count);
+        chunk = map_partial(page_count);
+        return chunk == NULL && use_of_break == BREAK_SECONDARY ? take_break() : chunk;
     }
     chunk = new_descriptor(pool.raw, 0, CHUNK_PAGES);
     if (chunk != NULL) {
@@ -190,11 +220,11 @@ static struct chunk *take_locked(unsigned page_count, size_t growth_bytes, bool 
     return chunk;
 }
 
-struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, size_t growth_bytes,
-                         bool *first_use)
+struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, enum break_use use_of_break,
+                         size_t growth_bytes, bool *first_use)
 {
     lock_acquire(&pool.lock);
-    struct chunk *chunk = take_locked(page_count, growth_bytes, first_use);
+    struct chunk *chunk = take_locked(page_count, use_of_break, growth_bytes, first_use);
     lock_release(&pool.lock);
     if (chunk != NULL) {
         ASSERT_SLOW(chunk_is_valid(chunk));
@@ -225,9 +255,26 @@ void chunk_disown(struct chunk *chunk)
     chunk->heap = NULL;
     map_drop_owner(chunk->base, chunk);
     lock_acquire(&pool.lock);
-    chunk->next = pool.bare;
-    pool.bare = chunk;
+    keep_bare(chunk);
     lock_release(&pool.lock);
+}
+
+/* Unmaps a chunk that is nobody's. False when the kernel refuses; the chunk is as it was. */
+static NOINLINE bool unmap_chunk(struct chunk *chunk)
+{
+    char *first = chunk_page_address(chunk, bits_next_zero(chunk->used, 0, CHUNK_PAGES));
+    size_t bytes = (size_t)chunk->valid_pages * PAGE_BYTES;
+    map_drop_owner(first, chunk);
+    if (!os_unmap(first, bytes)) {
+        /* A whole unit is still mapped, so it is nobody else's. The rest of a partial chunk's unit
+         * may have become another's meanwhile: then the chunk is lost. */
+        return !map_claim_owner(first, chunk);
+    }
+    lock_acquire(&pool.lock);
+    pool.mapped_bytes -= bytes;
+    keep_bare(chunk);
+    lock_release(&pool.lock);
+    return true;
 }
 
 void chunk_give_back(struct chunk *chunk)
@@ -239,6 +286,9 @@ void chunk_give_back(struct chunk *chunk)
     ASSERT_SLOW(chunk_is_valid(chunk));
     chunk->heap = NULL;
     chunk->previous = NULL;
+    if (UNLIKELY(!chunk_policy.retain) && !chunk->from_break && unmap_chunk(chunk)) {
+        return;
+    }
     lock_acquire(&pool.lock);
     chunk->next = pool.spare;
     pool.spare = chunk;

@@ -95,17 +95,30 @@ struct chunk {
     uint16_t run_slots_used; /* slots of run[] that were ever used */
     uint16_t run_slot_free;  /* first of the list of free slots, plus 1; linked by region_count */
     bool page_size_told;
+    bool from_break;              /* immutable while it has address space */
     uint16_t run_of[CHUNK_PAGES]; /* slot plus 1 */
     struct run run[CHUNK_PAGES];
 };
 
+/* Whether new chunks may come from the program break (sbrk), before or after mappings. Such chunks
+ * are never unmapped. */
+enum break_use { BREAK_DISABLED, BREAK_PRIMARY, BREAK_SECONDARY };
+
+/* How the pool behaves, from the options; written before the first chunk is taken. */
+struct chunk_policy {
+    bool retain; /* unused chunks stay mapped, for reuse; else they are unmapped */
+    _Atomic unsigned use_of_break; /* enum break_use, of heaps to come; relaxed, any thread */
+};
+extern struct chunk_policy chunk_policy;
+
 void chunk_pool_start(void);
 
 /* A chunk without runs, all clean, for heap, with at least page_count adjacent pages: spare, or
- * freshly mapped, perhaps a partial one. NULL when memory is refused. Address space is mapped for
- * at most growth_bytes at once, but for one chunk at least. *first_use is set when the process has
- * never had so many chunks before. */
-MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, size_t growth_bytes,
+ * new, perhaps a partial one. NULL when memory is refused. Address space is mapped for at most
+ * growth_bytes at once, but for one chunk at least. *first_use is set when the process has never
+ * had so many chunks before. */
+MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count,
+                                  enum break_use use_of_break, size_t growth_bytes,
                                   bool *first_use);
 
 /* A chunk for heap of an extent, which lies in one unit and reads as zero; and the end of such a
@@ -114,7 +127,7 @@ MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, s
 MUST_USE struct chunk *chunk_adopt(struct page_heap *heap, struct extent *extent);
 void chunk_disown(struct chunk *chunk);
 
-/* Puts a chunk without runs, all clean, among the spare ones. */
+/* Puts a chunk without runs, all clean, among the spare ones, or unmaps it. */
 void chunk_give_back(struct chunk *chunk);
 
 /* First page of a stretch of page_count unused pages whose page number is a multiple of alignment

@@ -10,6 +10,7 @@
 #include "pages/extent.h"
 #include "pages/idle.h"
 #include "pages/meta.h"
+#include "pages/thp.h"
 
 enum {
     CACHE_COUNT_MAX = 64,       /* kept mappings; a search looks at each */
@@ -23,7 +24,12 @@ enum {
 /* More than any address space has: nothing below can overflow. */
 static const size_t HUGE_SIZE_MAX = (size_t)1 << ADDRESS_BITS;
 
-struct huge_policy huge_policy = {.cache_bytes = 2u << 20, .cache_ms = 10000};
+struct huge_policy huge_policy = {
+    .cache_bytes = 2u << 20,
+    .cache_ms = 10000,
+    .huge_pages = HUGE_PAGES_SYSTEM,
+    .thp_bytes = SIZE_MAX,
+};
 
 static struct {
     struct lock lock;
@@ -180,6 +186,16 @@ static void note_regret(size_t size_bytes)
     huge.unmapped_bytes = 0;
 }
 
+/* What grows or moves keeps what was asked for its mapping. */
+static void choose_page_size(const struct huge *entry, size_t size_bytes)
+{
+    unsigned policy = huge_policy.huge_pages;
+    if (policy == HUGE_PAGES_SYSTEM && size_bytes >= huge_policy.thp_bytes) {
+        policy = HUGE_PAGES_ALWAYS;
+    }
+    thp_tell(policy, entry->base, entry->map_bytes);
+}
+
 /* Lock held. */
 static struct huge *map_new(size_t size_bytes, size_t alignment)
 {
@@ -199,6 +215,7 @@ static struct huge *map_new(size_t size_bytes, size_t alignment)
         return NULL;
     }
     *entry = (struct huge){.base = base, .map_bytes = map_bytes};
+    choose_page_size(entry, size_bytes);
     huge.statistics.mapped_bytes += map_bytes;
     return entry;
 }

@@ -36,8 +36,10 @@ struct huge {
 };
 
 struct huge_policy {
-    size_t cache_bytes; /* freed mappings that may be kept */
-    int64_t cache_ms;   /* and for how long; -1: any time, 0: not at all */
+    size_t cache_bytes;  /* freed mappings that may be kept */
+    int64_t cache_ms;    /* and for how long; -1: any time, 0: not at all */
+    unsigned huge_pages; /* thp.h: what new mappings ask of the system */
+    size_t thp_bytes;    /* from this size on they ask for huge pages where that says nothing */
 };
 extern struct huge_policy huge_policy;
 

@@ -22,6 +22,13 @@ enum {
     META_FIRST_BYTES = 1536 * 1024,
 };
 
+/* Huge pages for this memory; written once before the first meta_alloc(). */
+enum meta_thp { META_THP_DISABLED, META_THP_AUTO, META_THP_ALWAYS };
+extern unsigned meta_thp; /* enum meta_thp: auto means once so much was handed out */
+enum { META_THP_AUTO_BYTES = 4 << 20 };
+/* Whether the program break may serve when mappings are refused; written likewise. */
+extern bool meta_uses_break;
+
 void meta_start(void);
 
 /* Zeroed memory of size_bytes at a multiple of alignment, a power of two <= one OS page. NULL when
@@ -30,6 +37,8 @@ MUST_USE void *meta_alloc(size_t size_bytes, size_t alignment);
 
 /* Bytes handed out so far. */
 size_t meta_bytes(void);
+/* The 2 MiB pages for which huge ones were asked. */
+size_t meta_huge_pages(void);
 
 /* Tells that bytes which were handed out are not touched yet (or, negative, are now): such bytes
  * cost address space, not memory. Any thread, no lock. */

@@ -32,6 +32,22 @@ static void begin(struct page_heap *heap, void *arena, int64_t decay_ms)
     heap->growth_bytes = SIZE_MAX;
     decay_init(&heap->stage[STAGE_DIRTY].decay, decay_ms);
     heap->growth.slack_pages = SLACK_PAGES;
+    heap->use_of_break = atomic_load_explicit(&chunk_policy.use_of_break, memory_order_relaxed);
+}
+
+enum break_use page_heap_use_of_break(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    enum break_use use = heap->use_of_break;
+    lock_release(&heap->lock);
+    return use;
+}
+
+void page_heap_set_use_of_break(struct page_heap *heap, enum break_use use_of_break)
+{
+    lock_acquire(&heap->lock);
+    heap->use_of_break = use_of_break;
+    lock_release(&heap->lock);
 }
 
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
@@ -136,10 +152,8 @@ static void choose_page_size(struct chunk *chunk)
         return;
     }
     size_t bytes = (size_t)chunk->valid_pages * PAGE_BYTES;
-    if (page_policy.huge_pages == HUGE_PAGES_NEVER) {
-        os_refuse_huge_pages(chunk_page_address(chunk, chunk->first_free), bytes);
-    } else if (bytes == CHUNK_BYTES) {
-        os_want_huge_pages(chunk->base, bytes);
+    if (page_policy.huge_pages == HUGE_PAGES_NEVER || bytes == CHUNK_BYTES) {
+        thp_tell(page_policy.huge_pages, chunk_page_address(chunk, chunk->first_free), bytes);
     }
     chunk->page_size_told = true;
 }
@@ -158,8 +172,9 @@ static struct chunk *add_chunk(struct page_heap *heap, struct run_request reques
     }
     unsigned least = wanted_pages(request) + request.alignment - 1;
     bool first_use;
+    least = least < CHUNK_PAGES ? least : CHUNK_PAGES;
     struct chunk *chunk =
-        chunk_take(heap, least < CHUNK_PAGES ? least : CHUNK_PAGES, heap->growth_bytes, &first_use);
+        chunk_take(heap, least, heap->use_of_break, heap->growth_bytes, &first_use);
     if (chunk != NULL) {
         if (first_use) {
             huge_yield(CHUNK_BYTES);

@@ -20,6 +20,7 @@
 
 #include "pages/chunk.h"
 #include "pages/decay.h"
+#include "pages/thp.h"
 
 enum {
     PAGE_HEAP_LISTS = 33,
@@ -95,6 +96,7 @@ struct page_heap {
     size_t regret_pages;     /* purged pages that were wanted since */
     uint64_t cap_purged_at_ns;
     size_t purge_from_pages; /* more unused pages than this are looked at */
+    enum break_use use_of_break;
     struct run_counter large[LARGE_CLASSES];
     struct page_stage stage[STAGES];
     struct extent *retained; /* that hooks left here, see extent.h */
@@ -110,13 +112,11 @@ struct run_request {
     uint8_t large_index; /* class of a large block for the counters, 0: 16 KiB; or LARGE_NONE */
 };
 
-enum { HUGE_PAGES_SYSTEM, HUGE_PAGES_ALWAYS, HUGE_PAGES_NEVER };
-
 /* How the page heaps behave, from the options; written once before the first heap is made. */
 struct page_policy {
     size_t dirty_cap_bytes;     /* unused dirty bytes that may always stay */
     unsigned dirty_cap_divisor; /* ... or this part of the active bytes, when that is more */
-    unsigned huge_pages;        /* HUGE_PAGES_: what chunks ask of the system */
+    unsigned huge_pages;        /* thp.h: what chunks ask of the system */
 };
 extern struct page_policy page_policy;
 
@@ -143,6 +143,9 @@ size_t page_heap_growth(struct page_heap *heap);
 /* So many pages of mappings, which are no runs, are the arena's too: from now on they are part of
  * active_pages. For a program that reads that number by its address. */
 void page_heap_count_mapped(struct page_heap *heap, size_t page_count);
+/* Whether chunks that it takes from now on may come from the program break. */
+void page_heap_set_use_of_break(struct page_heap *heap, enum break_use use_of_break);
+enum break_use page_heap_use_of_break(struct page_heap *heap);
 
 /* A run of pages. *zeroed tells whether all of it reads as zero. NULL when memory is refused. */
 MUST_USE struct run *run_alloc(struct page_heap *heap, struct run_request request, bool *zeroed);

@@ -108,19 +108,26 @@ static void an_arena_has_a_name(void **state)
     assert_int_equal(write_value("arena.0.name", &name, sizeof name), 0);
 }
 
-/* This allocator never calls sbrk(): as jemalloc answers where there is none. */
-static void dss_is_disabled_and_stays_so(void **state)
+static void dss_is_read_and_written(void **state)
 {
     (void)state;
+    static const char *const precedences[] = {"primary", "disabled", "secondary"};
+    static const char *const names[] = {"arena.0.dss", "arena.4096.dss"};
     const char *text = NULL;
     size_t length = sizeof text;
-    assert_int_equal(mallctl("arena.0.dss", &text, &length, NULL, 0), 0);
-    assert_string_equal(text, "disabled");
-    assert_int_equal(write_value("arena.0.dss", &text, sizeof text), 0);
-    text = "primary";
-    assert_int_equal(write_value("arena.0.dss", &text, sizeof text), EFAULT);
-    text = "disable";
-    assert_int_equal(write_value("arena.0.dss", &text, sizeof text), EINVAL);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(mallctl(names[i], &text, &length, NULL, 0), 0);
+        assert_string_equal(text, "secondary");
+        for (unsigned p = 0; p < 3; p++) {
+            assert_int_equal(write_value(names[i], &precedences[p], sizeof text), 0);
+            assert_int_equal(mallctl(names[i], &text, &length, NULL, 0), 0);
+            assert_string_equal(text, precedences[p]);
+        }
+        text = "disable";
+        assert_int_equal(write_value(names[i], &text, sizeof text), EINVAL);
+        text = NULL;
+        assert_int_equal(write_value(names[i], &text, sizeof text), EINVAL);
+    }
 }
 
 static int look_up(const void *pointer, unsigned *arena)
@@ -312,7 +319,7 @@ int main(void)
         cmocka_unit_test(a_decay_time_can_be_read_and_written),
         cmocka_unit_test(a_decay_time_of_zero_leaves_nothing_dirty),
         cmocka_unit_test(an_arena_has_a_name),
-        cmocka_unit_test(dss_is_disabled_and_stays_so),
+        cmocka_unit_test(dss_is_read_and_written),
         cmocka_unit_test(a_look_up_tells_the_arena_of_a_block),
         cmocka_unit_test(a_query_tells_how_full_a_slab_is),
         cmocka_unit_test(a_query_of_large_blocks_and_of_none),

@@ -3,18 +3,13 @@
  * Method: this program runs itself again with options in the environment and the name of a task;
  * the child does the task, and the parent looks at its status and at what it printed.
  */
-#include "api_test.h"
+#include "option_task.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-
-enum { HEARD_BYTES = 64 * 1024 };
-
-static char heard[HEARD_BYTES];
 
 /* The library registers its fork handlers by this name, which the program's own definition hides
  * from it: refused when a task asks for it. */
@@ -28,51 +23,6 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
     return getenv("REFUSE_ATFORK") != NULL ? ENOMEM : 0;
 }
 
-/* Runs the task under the options; its stderr is in heard[]. Result: the status of waitpid(). */
-static int run_task(const char *conf, const char *task)
-{
-    int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        (void)setenv("MALLOC_CONF", conf, 1);
-        (void)dup2(ends[1], STDERR_FILENO);
-        (void)execl("/proc/self/exe", "test_option_effects", task, (char *)NULL);
-        _exit(127);
-    }
-    (void)close(ends[1]);
-    size_t used = 0;
-    char rest[4096];
-    ssize_t count;
-    while ((count = read(ends[0], rest, sizeof rest)) > 0) {
-        size_t room = sizeof heard - 1 - used;
-        size_t kept = (size_t)count < room ? (size_t)count : room;
-        memcpy(heard + used, rest, kept);
-        used += kept;
-    }
-    heard[used] = '\0';
-    (void)close(ends[0]);
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return status;
-}
-
-static void expect_exit(const char *conf, const char *task, int status)
-{
-    int is = run_task(conf, task);
-    EXPECT(WIFEXITED(is) && WEXITSTATUS(is) == status, "%s, %s: status 0x%x\n%s", conf, task, is,
-           heard);
-}
-
-static void expect_abort(const char *conf, const char *task, const char *line)
-{
-    int is = run_task(conf, task);
-    EXPECT(WIFSIGNALED(is) && WTERMSIG(is) == SIGABRT, "%s, %s: status 0x%x\n%s", conf, task, is,
-           heard);
-    EXPECT(strstr(heard, line) != NULL, "%s, %s: no line %s in %s", conf, task, line, heard);
-}
-
 static unsigned count_in(const char *text, const char *what)
 {
     unsigned count = 0;
@@ -83,15 +33,6 @@ static unsigned count_in(const char *text, const char *what)
 }
 
 /* Tasks of the child. Status 0..99 is what it counted. */
-
-static size_t stat_value(const char *name)
-{
-    uint64_t epoch = 1;
-    size_t value = 0;
-    size_t length = sizeof value;
-    (void)mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
-    return mallctl(name, &value, &length, NULL, 0) == 0 ? value : (size_t)-1;
-}
 
 static int narenas(void)
 {

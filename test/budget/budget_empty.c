@@ -11,6 +11,8 @@ void budget_empty_free(void);
 void budget_empty_calloc(void);
 void budget_empty_realloc(void);
 void budget_empty_sdallocx(void);
+void budget_empty_mallctlbymib(void);
+void budget_empty_mallctl(void);
 
 /* The driver has callgrind write its counters out and clear them where this is called. */
 void budget_mark(void)
@@ -34,5 +36,13 @@ void budget_empty_realloc(void)
 }
 
 void budget_empty_sdallocx(void)
+{
+}
+
+void budget_empty_mallctlbymib(void)
+{
+}
+
+void budget_empty_mallctl(void)
 {
 }

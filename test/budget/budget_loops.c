@@ -4,17 +4,24 @@
  * Differences of the counts leave the operation alone: starting and warming cancel, and so does the
  * loop. The loops call through a table, so both run the very same code.
  *
- *     budget_loops LOOP SIZE ROUNDS MORE-ROUNDS
+ *     budget_loops LOOP SIZE-OR-NAME ROUNDS MORE-ROUNDS
  *
  * Linked with no allocator: the one to count is preloaded, so peers are counted with the same
  * program. run_budget reads the counts and holds them against budgets.tsv.
  */
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BATCH_BLOCKS = 1000, HIT_CLASSES = 16, STEP_BYTES = 4096 };
+
+typedef int control_function(const size_t *mib, size_t mib_length, void *old, size_t *old_length,
+                             void *new, size_t new_length);
+typedef int by_name_function(const char *name, void *old, size_t *old_length, void *new,
+                             size_t new_length);
 
 struct calls {
     void *(*alloc)(size_t size);
@@ -22,12 +29,17 @@ struct calls {
     void *(*zeroed)(size_t count, size_t size);
     void *(*resize)(void *block, size_t size);
     void (*release_sized)(void *block, size_t size, int flags);
+    control_function *control;
+    by_name_function *control_by_name;
 };
 
 typedef void loop_function(const struct calls *calls, size_t size, size_t rounds);
 
-/* Not every allocator has it. */
+/* Not every allocator has them. */
 __attribute__((weak)) void sdallocx(void *block, size_t size, int flags);
+__attribute__((weak)) control_function mallctlbymib;
+__attribute__((weak)) by_name_function mallctl;
+__attribute__((weak)) int mallctlnametomib(const char *name, size_t *mib, size_t *mib_length);
 
 void budget_mark(void);
 void *budget_empty_alloc(size_t size);
@@ -35,6 +47,8 @@ void budget_empty_free(void *block);
 void *budget_empty_calloc(size_t count, size_t size);
 void *budget_empty_realloc(void *block, size_t size);
 void budget_empty_sdallocx(void *block, size_t size, int flags);
+control_function budget_empty_mallctlbymib;
+by_name_function budget_empty_mallctl;
 
 static void pair_loop(const struct calls *calls, size_t size, size_t rounds)
 {
@@ -173,13 +187,43 @@ static void remote_loop(const struct calls *calls, size_t size, size_t rounds)
     pthread_join(thread, NULL);
 }
 
+/* The name of a counter, where a size stands for other loops. */
+static const char *asked_name;
+
+static void counter_loop(const struct calls *calls, size_t size, size_t rounds)
+{
+    size_t mib[8];
+    size_t mib_length = sizeof mib / sizeof mib[0];
+    (void)size;
+    if (mallctlnametomib(asked_name, mib, &mib_length) != 0) {
+        fprintf(stderr, "budget_loops: no %s\n", asked_name);
+        exit(1);
+    }
+    for (size_t i = 0; i < rounds; i++) {
+        uint64_t value;
+        size_t length = sizeof value;
+        (void)calls->control(mib, mib_length, &value, &length, NULL, 0);
+    }
+}
+
+static void name_loop(const struct calls *calls, size_t size, size_t rounds)
+{
+    (void)size;
+    for (size_t i = 0; i < rounds; i++) {
+        uint64_t value;
+        size_t length = sizeof value;
+        (void)calls->control_by_name(asked_name, &value, &length, NULL, 0);
+    }
+}
+
 static const struct {
     const char *name;
     loop_function *run;
 } loops[] = {
     {"pair", pair_loop},     {"calloc", calloc_loop}, {"sized", sized_loop},
     {"hit", hit_loop},       {"batch", batch_loop},   {"growth", growth_loop},
-    {"resize", resize_loop}, {"remote", remote_loop},
+    {"resize", resize_loop}, {"remote", remote_loop}, {"counter", counter_loop},
+    {"name", name_loop},
 };
 
 static loop_function *loop_named(const char *name)
@@ -194,18 +238,21 @@ static loop_function *loop_named(const char *name)
 
 int main(int argument_count, char **arguments)
 {
-    static const struct calls empty = {budget_empty_alloc, budget_empty_free, budget_empty_calloc,
-                                       budget_empty_realloc, budget_empty_sdallocx};
-    const struct calls real = {malloc, free, calloc, realloc, sdallocx};
+    static const struct calls empty = {
+        budget_empty_alloc,    budget_empty_free,         budget_empty_calloc, budget_empty_realloc,
+        budget_empty_sdallocx, budget_empty_mallctlbymib, budget_empty_mallctl};
+    const struct calls real = {malloc, free, calloc, realloc, sdallocx, mallctlbymib, mallctl};
     loop_function *run = argument_count == 5 ? loop_named(arguments[1]) : NULL;
     if (run == NULL) {
-        fputs("budget_loops: LOOP SIZE ROUNDS MORE-ROUNDS\n", stderr);
+        fputs("budget_loops: LOOP SIZE-OR-NAME ROUNDS MORE-ROUNDS\n", stderr);
         return 1;
     }
-    if (run == sized_loop && sdallocx == NULL) {
-        fputs("budget_loops: the allocator has no sdallocx\n", stderr);
+    bool asks = run == counter_loop || run == name_loop;
+    if ((run == sized_loop && sdallocx == NULL) || (asks && mallctl == NULL)) {
+        fputs("budget_loops: the allocator does not have this function\n", stderr);
         return 2;
     }
+    asked_name = arguments[2];
     size_t size = strtoul(arguments[2], NULL, 10);
     size_t rounds = strtoul(arguments[3], NULL, 10);
     size_t more_rounds = strtoul(arguments[4], NULL, 10);

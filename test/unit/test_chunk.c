@@ -12,6 +12,8 @@
 #include "pages/meta.h"
 #include "pages/page_heap.h"
 
+#include <sys/mman.h>
+
 static struct page_heap heap;
 
 struct model {
@@ -33,7 +35,7 @@ static bool first_use;
 
 static struct chunk *must_take(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1, SIZE_MAX, &first_use);
+    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     assert_non_null(chunk);
     assert_true(chunk_is_valid(chunk));
     return chunk;
@@ -104,6 +106,39 @@ static void a_chunk_given_back_is_spare_and_taken_first(void **state)
     assert_int_equal(chunk_pool_statistics().spare_bytes, before.spare_bytes);
     give_back(other);
     give_back(one);
+}
+
+/* Of every chunk of the process: the pool's spare ones are taken too. */
+static void a_chunk_that_is_not_retained_is_unmapped(void **state)
+{
+    (void)state;
+    struct chunk *chunk = must_take();
+    char *base = chunk->base;
+    struct chunk_pool_statistics before = chunk_pool_statistics();
+    chunk_policy.retain = false;
+    chunk_use(chunk, 0, 1);
+    (void)chunk_unuse(chunk, 0, 1, 0);
+    chunk_give_back(chunk);
+    struct chunk_pool_statistics after = chunk_pool_statistics();
+    assert_int_equal(after.spare_bytes, before.spare_bytes);
+    assert_int_equal(after.mapped_bytes, before.mapped_bytes - CHUNK_BYTES);
+    assert_null(map_owner(base));
+    unsigned char present;
+    assert_int_equal(mincore(base, PAGE_BYTES, &present), -1);
+    /* Its descriptor serves the next chunk that is mapped. */
+    struct chunk *others[200];
+    unsigned count = 0;
+    do {
+        assert_true(count < 200);
+        others[count++] = must_take();
+    } while (!first_use);
+    chunk_policy.retain = true;
+    while (count > 0) {
+        chunk = others[--count];
+        assert_true(bytes_are(chunk->base, CHUNK_BYTES, 0));
+        assert_false(chunk->page_size_told);
+        give_back(chunk);
+    }
 }
 
 static unsigned model_find(const struct model *model, unsigned page_count, unsigned alignment)
@@ -419,7 +454,7 @@ static void each_damage_is_seen(void **state)
 
 static void use_pages_twice(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1, SIZE_MAX, &first_use);
+    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     chunk_use(chunk, 15, 1);
@@ -427,7 +462,7 @@ static void use_pages_twice(void)
 
 static void unuse_unused_pages(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1, SIZE_MAX, &first_use);
+    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     (void)chunk_unuse(chunk, 8, 9, 0);
@@ -435,7 +470,7 @@ static void unuse_unused_pages(void)
 
 static void give_back_used_chunk(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1, SIZE_MAX, &first_use);
+    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     chunk_give_back(chunk);
@@ -458,7 +493,8 @@ static void take_under_a_limit(void)
     limit_address_space((size_t)7 << 20);
     struct chunk *chunk;
     unsigned partial = 0;
-    for (unsigned i = 0; (chunk = chunk_take(&heap, 1, SIZE_MAX, &first_use)) != NULL; i++) {
+    for (unsigned i = 0;
+         (chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use)) != NULL; i++) {
         CHILD_EXPECT(i < 100000);
         CHILD_EXPECT(chunk_is_valid(chunk));
         CHILD_EXPECT(map_owner(chunk->base) == chunk);
@@ -476,9 +512,9 @@ static void take_under_a_limit(void)
         partial += chunk->valid_pages < CHUNK_PAGES;
     }
     CHILD_EXPECT(partial > 0);
-    CHILD_EXPECT(chunk_take(&heap, 1, SIZE_MAX, &first_use) == NULL);
+    CHILD_EXPECT(chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use) == NULL);
     limit_address_space((size_t)64 << 20);
-    chunk = chunk_take(&heap, 1, SIZE_MAX, &first_use);
+    chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     CHILD_EXPECT(chunk != NULL);
     CHILD_EXPECT(chunk->valid_pages == CHUNK_PAGES);
 }
@@ -495,6 +531,7 @@ int main(void)
         cmocka_unit_test(a_fresh_chunk_is_free_clean_aligned_and_known),
         cmocka_unit_test(a_chunk_beyond_all_that_were_ever_taken_says_so),
         cmocka_unit_test(a_chunk_given_back_is_spare_and_taken_first),
+        cmocka_unit_test(a_chunk_that_is_not_retained_is_unmapped),
         cmocka_unit_test(every_single_run_can_be_used_and_released),
         cmocka_unit_test(random_uses_agree_with_a_model_of_the_pages),
         cmocka_unit_test(a_chunk_knows_which_purged_pages_are_wanted_back),

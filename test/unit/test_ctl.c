@@ -49,12 +49,14 @@ static unsigned elements_of(const char *name)
     return elements;
 }
 
+static int by_mib(const size_t *mib, size_t length, struct ctl_buffers buffers)
+{
+    return ctl_by_mib(mib, length, &buffers);
+}
+
 static int by_name(const char *name, struct ctl_buffers buffers)
 {
-    size_t mib[CTL_DEPTH_MAX];
-    size_t length = CTL_DEPTH_MAX;
-    int result = ctl_name_to_mib(name, mib, &length);
-    return result != 0 ? result : ctl_by_mib(mib, length, buffers);
+    return ctl_by_name(name, &buffers);
 }
 
 static void every_name_has_a_mib_of_its_depth_and_can_be_read(void **state)
@@ -73,7 +75,7 @@ static void every_name_has_a_mib_of_its_depth_and_can_be_read(void **state)
             continue; /* It checks its buffers itself: test_ctl_cache.c. */
         }
         bool has_reader = strcmp(rows[i].reader, "NULL") != 0;
-        int result = ctl_by_mib(mib, length, (struct ctl_buffers){&value, &value_bytes, NULL, 0});
+        int result = by_mib(mib, length, (struct ctl_buffers){&value, &value_bytes, NULL, 0});
         bool is_source = strcmp(rows[i].reader, "read_option_source") == 0;
         if (rows[i].type == CTL_CALL || (is_source && result == ENOENT)) {
             continue; /* without what it wants to be written; or not set in this process */
@@ -113,7 +115,7 @@ static void beginnings_of_names_have_mibs_that_lead_to_nothing(void **state)
             *dot = '\0';
             EXPECT(ctl_name_to_mib(name, mib, &length) == 0, "%s", name);
             assert_int_equal(length, elements_of(name));
-            assert_int_equal(ctl_by_mib(mib, length, (struct ctl_buffers){0}), ENOENT);
+            assert_int_equal(by_mib(mib, length, (struct ctl_buffers){0}), ENOENT);
         }
     }
 }
@@ -138,7 +140,7 @@ static void an_index_in_a_mib_is_the_index(void **state)
     for (mib[2] = 0; mib[2] < SMALL_CLASSES; mib[2]++) {
         size_t size = 0;
         size_t size_bytes = sizeof size;
-        assert_int_equal(ctl_by_mib(mib, 4, (struct ctl_buffers){&size, &size_bytes, NULL, 0}), 0);
+        assert_int_equal(by_mib(mib, 4, (struct ctl_buffers){&size, &size_bytes, NULL, 0}), 0);
         assert_int_equal(size, class_size((uint8_t)mib[2]));
     }
 }
@@ -186,10 +188,10 @@ static void mibs_that_no_name_has_are_refused(void **state)
     uint64_t value;
     size_t value_bytes = sizeof value;
     size_t mib[CTL_DEPTH_MAX + 1] = {0};
-    assert_int_equal(ctl_by_mib(mib, 0, (struct ctl_buffers){0}), ENOENT);
-    assert_int_equal(ctl_by_mib(mib, CTL_DEPTH_MAX + 1, (struct ctl_buffers){0}), ENOENT);
+    assert_int_equal(by_mib(mib, 0, (struct ctl_buffers){0}), ENOENT);
+    assert_int_equal(by_mib(mib, CTL_DEPTH_MAX + 1, (struct ctl_buffers){0}), ENOENT);
     mib[0] = SIZE_MAX;
-    assert_int_equal(ctl_by_mib(mib, 1, (struct ctl_buffers){0}), ENOENT);
+    assert_int_equal(by_mib(mib, 1, (struct ctl_buffers){0}), ENOENT);
     /* Any numbers: an answer or an error, nothing worse. NULL for what is written. */
     for (unsigned i = 0; i < 20000; i++) {
         size_t length = 1 + random_below(&seed, CTL_DEPTH_MAX);
@@ -198,7 +200,7 @@ static void mibs_that_no_name_has_are_refused(void **state)
             mib[element] = is_small ? random_below(&seed, 60) : (size_t)random_next(&seed);
         }
         value_bytes = sizeof value;
-        int result = ctl_by_mib(mib, length, (struct ctl_buffers){&value, &value_bytes, NULL, 0});
+        int result = by_mib(mib, length, (struct ctl_buffers){&value, &value_bytes, NULL, 0});
         EXPECT(result == 0 || result == ENOENT || result == EINVAL || result == EPERM, "%d",
                result);
     }

@@ -14,7 +14,7 @@ static int call(const char *name, void *old, size_t *old_length, const void *new
     size_t length = CTL_DEPTH_MAX;
     assert_true(ctl_start());
     assert_int_equal(ctl_name_to_mib(name, mib, &length), 0);
-    return ctl_by_mib(mib, length, (struct ctl_buffers){old, old_length, new, new_length});
+    return ctl_by_mib(mib, length, &(struct ctl_buffers){old, old_length, new, new_length});
 }
 
 static void creating_wants_a_place_for_the_id(void **state)

@@ -325,10 +325,11 @@ static void confirmation_names_what_has_no_effect(void **state)
 {
     (void)state;
     options.confirm_conf = true;
-    assert_true(apply("zero:true,dss:primary"));
+    assert_true(apply("zero:true,lg_extent_max_active_fit:7"));
     assert_string_equal(heard.text, "<jemalloc>: -- Set conf value: zero:true\n"
-                                    "<jemalloc>: -- Set conf value: dss:primary\n"
-                                    "<jemalloc>: dss has no effect in this allocator\n");
+                                    "<jemalloc>: -- Set conf value: lg_extent_max_active_fit:7\n"
+                                    "<jemalloc>: lg_extent_max_active_fit has no effect in "
+                                    "this allocator\n");
 }
 
 static void keys_that_are_gone_are_refused(void **state)

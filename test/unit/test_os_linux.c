@@ -63,6 +63,30 @@ static void the_page_size_is_the_kernels(void **state)
     EXPECT_ERRNO_KEPT();
 }
 
+static void the_break_gives_aligned_memory_for_good(void **state)
+{
+    (void)state;
+    if (sbrk(1) == (void *)-1) {
+        skip(); /* musl */
+    }
+    char *last = NULL;
+    for (size_t alignment = os_page_bytes; alignment <= (size_t)4 << 20; alignment *= 4) {
+        errno = ERRNO_MARK;
+        char *block = os_break_aligned(3 * alignment, alignment);
+        assert_int_equal((uintptr_t)block % alignment, 0);
+        assert_true(block > last);
+        assert_true(bytes_are(block, 3 * alignment, 0));
+        memset(block, 0x5a, 3 * alignment);
+        EXPECT_ERRNO_KEPT();
+        last = block + 3 * alignment - 1;
+        assert_true(last < (char *)sbrk(17));
+    }
+    errno = ERRNO_MARK;
+    assert_null(os_break_aligned(IMPOSSIBLE_BYTES, os_page_bytes));
+    assert_null(os_break_aligned(SIZE_MAX & ~(os_page_bytes - 1), os_page_bytes));
+    EXPECT_ERRNO_KEPT();
+}
+
 static void fresh_memory_is_zero_and_writable(void **state)
 {
     (void)state;
@@ -406,6 +430,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_page_size_is_the_kernels, mark_errno),
+        cmocka_unit_test_setup(the_break_gives_aligned_memory_for_good, mark_errno),
+        cmocka_unit_test_setup(the_break_gives_aligned_memory_for_good, mark_errno),
         cmocka_unit_test_setup(fresh_memory_is_zero_and_writable, mark_errno),
         cmocka_unit_test_setup(a_free_hint_is_taken_and_a_used_one_is_harmless, mark_errno),
         cmocka_unit_test_setup(refused_memory_is_null_and_errno_stays, mark_errno),

@@ -83,10 +83,12 @@ static void totals_are_those_of_a_fresh_snapshot(void **state)
     char line[300];
     assert_int_equal(now.epoch, epoch + 1);
     (void)snprintf(line, sizeof line,
-                   "\nAllocated: %lu, active: %lu, metadata: %lu (n_thp 0, edata %lu, rtree %lu), "
+                   "\nAllocated: %lu, active: %lu, metadata: %lu "
+                   "(n_thp %lu, edata %lu, rtree %lu), "
                    "resident: %lu, mapped: %lu, retained: %lu\n",
-                   now.allocated, now.active, now.metadata, now.metadata_descriptors,
-                   now.metadata_map, now.resident, now.mapped, now.retained);
+                   now.allocated, now.active, now.metadata, now.metadata_huge_pages,
+                   now.metadata_descriptors, now.metadata_map, now.resident, now.mapped,
+                   now.retained);
     EXPECT(strstr(text, line) != NULL, "no \"%s\" in \"%s\"", line, text);
 }
 

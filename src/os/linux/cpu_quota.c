@@ -119,7 +119,7 @@ static unsigned quota_below(const char *root, const char *mount, const char *gro
 static bool lists_cpu(const char *list)
 {
     while (*list != ':' && *list != '\0') {
-        if (strncmp(list, "cpu", 3) == 0 && (list[3] == ',' || list[3] == ':')) {
+        if (text_is_same_for(list, "cpu", 3) && (list[3] == ',' || list[3] == ':')) {
             return true;
         }
         while (*list != ',' && *list != ':' && *list != '\0') {

@@ -2,13 +2,16 @@
  *
  * Nothing here allocates or calls stdio, but making a thread. After start-up only mmap, munmap,
  * mremap, madvise, futex and clock_gettime are used, so that the library works inside seccomp
- * sandboxes; when the CPUs are counted for a second arena also, once, sched_getaffinity, and
- * openat, read and close of the files of control groups (narenas:1 spares them); with the option
- * idle_purge also, once, rt_sigprocmask, prctl and what makes a thread.
+ * sandboxes; brk when mmap refuses a chunk (not with dss:disabled), or the option dss wants it
+ * first; when the CPUs are counted for a second arena also, once, sched_getaffinity, and openat,
+ * read and close of the files of control groups (narenas:1 spares them); with the option idle_purge
+ * also, once, rt_sigprocmask, prctl and what makes a thread.
  */
 #include "os/os.h"
 
+#include "base/text.h"
 #include "os/linux/cpu_quota.h"
+#include "os/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,10 +120,78 @@ void *os_map_aligned(size_t size_bytes, size_t alignment)
     return address + head;
 }
 
-bool os_purge(void *address, size_t size_bytes)
+/* libc's sbrk() is for one thread at a time. Never held at fork: who takes it holds the lock of the
+ * pool of chunks or of the allocator's own memory. */
+static struct lock break_lock = {.rank = LOCK_BREAK};
+
+/* Grows by what is missing to the alignment and the size. Where the program moves the break between
+ * the two calls, what came is not aligned, and untouched address space is lost. Lock held. */
+static char *try_break(size_t size_bytes, size_t alignment)
+{
+    char *now = sbrk(0);
+    size_t head = (0 - (uintptr_t)now) & (alignment - 1);
+    if (now == (char *)-1 || head + size_bytes > PTRDIFF_MAX) {
+        return NULL;
+    }
+    char *got = sbrk((intptr_t)(head + size_bytes));
+    return got == (char *)-1 ? NULL : got + head;
+}
+
+void *os_break_aligned(size_t size_bytes, size_t alignment)
+{
+    enum { TRIES = 4 };
+    int saved_errno = errno;
+    char *address = NULL;
+    lock_acquire(&break_lock);
+    for (unsigned i = 0; i < TRIES; i++) {
+        address = try_break(size_bytes, alignment);
+        if (address == NULL || (uintptr_t)address % alignment == 0) {
+            break;
+        }
+        address = NULL;
+    }
+    lock_release(&break_lock);
+    errno = saved_errno;
+    return address;
+}
+
+static bool drop_content(void *address, size_t size_bytes)
 {
     return advise(address, size_bytes, MADV_DONTNEED) ||
            advise(address, size_bytes, MADV_DONTNEED_LOCKED);
+}
+
+bool os_purge_is_trusted;
+
+/* What is known of drop_content(): any thread, relaxed; two may find the same out. */
+static _Atomic unsigned purge_truth;
+enum { PURGE_UNTRIED, PURGE_TRUE, PURGE_FALSE };
+
+static COLD NOINLINE unsigned try_purge(void)
+{
+    volatile char *page = os_map(NULL, os_page_bytes);
+    if (page == NULL) {
+        return PURGE_TRUE; /* until the next time */
+    }
+    *page = 1;
+    unsigned truth = !drop_content((void *)page, os_page_bytes) ? PURGE_UNTRIED
+                     : *page == 0                               ? PURGE_TRUE
+                                                                : PURGE_FALSE;
+    atomic_store_explicit(&purge_truth, truth, memory_order_relaxed);
+    trim((char *)page, os_page_bytes);
+    return truth;
+}
+
+bool os_purge(void *address, size_t size_bytes)
+{
+    unsigned truth = atomic_load_explicit(&purge_truth, memory_order_relaxed);
+    if (UNLIKELY(truth != PURGE_TRUE) && !os_purge_is_trusted) {
+        truth = truth == PURGE_UNTRIED ? try_purge() : truth;
+        if (truth != PURGE_TRUE) {
+            return false;
+        }
+    }
+    return drop_content(address, size_bytes);
 }
 
 bool os_purge_lazily(void *address, size_t size_bytes)
@@ -230,7 +301,7 @@ const char *os_environment(const char *name)
     }
     size_t length = strlen(name);
     for (char **entry = environ; *entry != NULL; entry++) {
-        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=') {
+        if (text_is_same_for(*entry, name, length) && (*entry)[length] == '=') {
             return *entry + length + 1;
         }
     }
