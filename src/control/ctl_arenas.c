@@ -25,8 +25,7 @@ static struct arena *arena_of_mib(const size_t *mib)
 /* Whether the index means all arenas: what those to come begin with. */
 static bool means_arenas_to_come(const size_t *mib)
 {
-    return mib[PLACE_OF_ARENA] == CTL_ALL_ARENAS ||
-           mib[PLACE_OF_ARENA] == arena_visible_count();
+    return mib[PLACE_OF_ARENA] == CTL_ALL_ARENAS || mib[PLACE_OF_ARENA] == arena_visible_count();
 }
 
 static const struct option_row *dss_row(void)

@@ -95,28 +95,13 @@ static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment,
     return run->first;
 }
 
-/* The same when the heap found no place: an arena with hooks asks them. */
-static NOINLINE void *recent_block_after_growth(struct arena *arena, size_t size_bytes,
-                                                unsigned code)
-{
-    bool zeroed;
-    struct run_request request = {(unsigned)(size_bytes / PAGE_BYTES), 1, 0, false,
-                                  large_index_of(size_bytes)};
-    struct run *run = run_after_growth(arena, request, &zeroed);
-    if (run == NULL) {
-        return NULL;
-    }
-    map_set_code(run->first, code);
-    return run->first;
-}
-
 /* A run of any pages, often one freed a moment ago, as a block of the class code. */
 ALWAYS_INLINE void *recent_block(struct arena *arena, size_t size_bytes, unsigned code)
 {
     struct run *run = run_alloc_large(&arena->pages, (unsigned)(size_bytes / PAGE_BYTES),
                                       large_index_of(size_bytes));
-    if (UNLIKELY(run == NULL)) {
-        return recent_block_after_growth(arena, size_bytes, code);
+    if (run == NULL) {
+        return NULL;
     }
     map_set_code(run->first, code);
     return run->first;

@@ -419,15 +419,19 @@ struct run *run_alloc_slab(struct page_heap *heap, unsigned page_count)
 static NOINLINE struct run *run_alloc_large_slow(struct page_heap *heap, unsigned page_count,
                                                  uint8_t large_index)
 {
+    struct run_request request = {page_count, 1, 0, false, large_index};
+    bool zeroed;
     struct run *run = large_take(heap, page_count);
     if (run != NULL) {
         count_alloc(heap, run, large_index);
     } else {
-        struct run_request request = {page_count, 1, 0, false, large_index};
-        bool zeroed;
         run = carve_run(heap, request, &zeroed);
     }
     lock_release(&heap->lock);
+    /* The caller of a large block holds no lock. */
+    while (UNLIKELY(run == NULL) && page_heap_grow(heap, page_count)) {
+        run = run_alloc(heap, request, &zeroed);
+    }
     return run;
 }
 
