@@ -200,6 +200,14 @@ JEMALLOC_EXPORT int je_mallctlbymib(const size_t *mib, size_t miblen, void *oldp
 JEMALLOC_EXPORT void je_malloc_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
                                            const char *opts) JEMALLOC_NOTHROW;
 
+/* ---- Defragmentation by the program, as Redis does it (activedefrag) ----
+ *
+ * The macro tells Redis that the function exists. 1: the block had better be moved, by mallocx()
+ * and dallocx() with MALLOCX_TCACHE_NONE; 0: it stays. The name is the same in all modes.
+ */
+#define JEMALLOC_FRAG_HINT
+JEMALLOC_EXPORT int je_get_defrag_hint(void *ptr) JEMALLOC_NOTHROW;
+
 /* ---- Data. A program may define malloc_conf itself; it is read at the first allocation. ---- */
 extern JEMALLOC_EXPORT const char *je_malloc_conf;
 extern JEMALLOC_EXPORT const char *je_malloc_conf_2_conf_harder;

@@ -101,6 +101,9 @@ void *block_alloc(const struct block_request *request)
         return NULL;
     }
     struct arena *arena = request->arena != NULL ? request->arena : thread_arena();
+    if (usable >= LARGE_SIZE_MIN && request->arena == NULL) {
+        arena = arena_for_size(arena, usable);
+    }
     if (request->uncached || request->arena != NULL) {
         cache = NULL;
     }

@@ -35,6 +35,8 @@ EXPORT int API(mallctl)(const char *name, void *old, size_t *old_length, void *n
 EXPORT int API(mallctlnametomib)(const char *name, size_t *mib, size_t *mib_length);
 EXPORT int API(mallctlbymib)(const size_t *mib, size_t mib_length, void *old, size_t *old_length,
                              void *new, size_t new_length);
+/* Under this very name in all builds: Redis declares it so itself. */
+EXPORT int je_get_defrag_hint(void *block);
 EXPORT void API(malloc_stats_print)(void (*write)(void *, const char *), void *opaque,
                                     const char *letters);
 

@@ -103,6 +103,7 @@ struct cache *cache_init(void *block, struct arena *arena)
     cache->front.mode = 0;
     cache->arena = arena;
     cache->stays = false;
+    cache->in_hook = false;
     cache->event_count = 0;
     cache->contended_count = 0;
     cache->moved_bytes = 0;
@@ -132,8 +133,9 @@ static size_t bin_bytes_limit(bool swings)
 {
     size_t most = swings ? SWINGING_BYTES_MAX : BIN_BYTES_MAX;
     size_t threads = 1;
-    for (unsigned i = 0; i < arena_count(); i++) {
-        threads += atomic_load_explicit(&arena_get(i)->thread_count, memory_order_relaxed);
+    const struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+        threads += atomic_load_explicit(&arena->thread_count, memory_order_relaxed);
     }
     size_t share = CLASS_BYTES / threads;
     share = share < most ? share : most;

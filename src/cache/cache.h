@@ -83,6 +83,7 @@ struct cache {
     struct arena *arena;
     const struct bounds *bounds; /* NULL: the bins are as large as their use makes them */
     struct bounds own_bounds;    /* `bounds` when the owner has set them */
+    bool in_hook;                /* threads lock: a hook of the program runs; set by the owner */
     bool stays;                  /* in its arena, which was asked for by number */
     struct cache *previous;      /* list of all caches, under the threads lock */
     struct cache *next;

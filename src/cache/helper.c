@@ -111,9 +111,8 @@ static struct look look_at_all(unsigned number)
 {
     uint64_t now_ns = os_time_coarse_ns();
     struct look look = {false, 0};
-    unsigned count = arena_count();
-    for (unsigned i = 0; i < count; i++) {
-        struct arena *arena = arena_get(i);
+    struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
         if (idle_helper(arena->pages.place) == number) {
             look_at_arena(&look, arena, now_ns);
         }

@@ -20,6 +20,7 @@ enum {
 struct cache_front front_none;
 static struct cache_front front_switch = {.mode = MODE_SWITCH};
 static struct cache_front front_exited;
+static struct cache_front front_hooked;
 
 __thread _Atomic(struct cache_front *) thread_front = &front_none;
 
@@ -148,13 +149,45 @@ static NOINLINE struct cache *attach(void)
     return cache;
 }
 
-static NOINLINE struct cache *reattach(void)
+/* The cache of the calling thread in the list, or NULL. Threads lock held. */
+static struct cache *find_own(void)
 {
-    lock_acquire(&threads.lock);
     struct cache *cache = threads.caches;
     while (cache != NULL && cache->pointer != &thread_front) {
         cache = cache->next;
     }
+    return cache;
+}
+
+void *thread_enter_hook(void)
+{
+    const struct cache_front *front = thread_front_now();
+    if (front->cache == NULL && front != &front_switch) {
+        return NULL; /* No cache, or a hook within a hook. */
+    }
+    lock_acquire(&threads.lock);
+    struct cache *cache = find_own();
+    if (cache != NULL) {
+        cache->in_hook = true;
+        set_front(&front_hooked);
+    }
+    lock_release(&threads.lock);
+    return cache;
+}
+
+void thread_leave_hook(void *opaque)
+{
+    struct cache *cache = opaque;
+    lock_acquire(&threads.lock);
+    cache->in_hook = false;
+    apply_modes(cache);
+    lock_release(&threads.lock);
+}
+
+static NOINLINE struct cache *reattach(void)
+{
+    lock_acquire(&threads.lock);
+    struct cache *cache = find_own();
     if (ALWAYS(cache != NULL)) {
         apply_modes(cache);
     }
@@ -248,7 +281,7 @@ void thread_delete_other_cache(struct cache *cache)
 static void switch_all(void)
 {
     for (struct cache *cache = threads.caches; cache != NULL; cache = cache->next) {
-        if (cache->pointer != NULL) {
+        if (cache->pointer != NULL && !cache->in_hook) {
             atomic_store_explicit(cache->pointer, &front_switch, memory_order_relaxed);
         }
     }

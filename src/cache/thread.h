@@ -5,6 +5,7 @@
  *                  ->  its shim         a mode needs to see each call; the shim knows the cache
  *                  ->  front_switch     another thread changed the modes: look at them at the next
  * call
+ *                  ->  front_hooked     a hook of the program runs: the cache is out of reach
  *                  ->  front_exited     the thread's destructor has run: no cache any more
  *
  * All but the cache are zero bins with limit 0, so the fast paths fall through to the slow ones,
@@ -36,6 +37,12 @@ void thread_start(void);
  * thread_arena(). */
 struct cache *thread_cache(void);
 struct arena *thread_arena(void);
+
+/* Before a hook of the program runs and after: what it allocates goes past the thread's cache,
+ * which may be in the middle of something. The result goes from the one to the other; NULL: there
+ * is nothing to come back from. */
+void *thread_enter_hook(void);
+void thread_leave_hook(void *cache);
 
 /* Process-wide modes, of all threads from their next call on: MODE_ bits. */
 void thread_set_modes(uint32_t modes);

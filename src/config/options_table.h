@@ -36,8 +36,9 @@ INTEGER(narenas, unsigned, 0, 1, UINT32_MAX, REFUSE, PLAIN, "",
 FRACTION(narenas_ratio, 4 << 16, UINT32_MAX, UNMIRRORED, "Automatic arenas for each CPU.")
 CHOICE(percpu_arena, 0, "disabled\0percpu\0phycpu\0", SHORT_KEY | SHORT_VALUE,
        "Each CPU, or each core of two hardware threads, has an arena; narenas does not count.")
-INTEGER(oversize_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, IDLE, "bytes",
-        "Blocks from this size on have an arena of their own; ours are mappings, outside arenas.")
+INTEGER(oversize_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, PLAIN, "bytes",
+        "Blocks from this size on have an arena of their own, behind the automatic ones; below "
+        "16384 (reads as 0): there is none.")
 INTEGER(mutex_max_spin, int64_t, 600, -1, INT64_MAX, REFUSE, PLAIN, "",
         "Turns that a waiter spins before it sleeps, with a look at every third; -1: without end.")
 BOOLEAN(background_thread, false, PLAIN,

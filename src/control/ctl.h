@@ -11,7 +11,7 @@
 
 /* The number of option i in a MIB is CTL_OPTIONS + i, beyond those of the words that stand beside
  * options. */
-enum { CTL_DEPTH_MAX = 7, CTL_ALL_ARENAS = 4096, CTL_OPTIONS = 4096 };
+enum { CTL_DEPTH_MAX = 7, CTL_ALL_ARENAS = 4096, CTL_DESTROYED = 4097, CTL_OPTIONS = 4096 };
 
 /* Takes the first snapshot and makes the index of the table, once. False when memory for it is
  * refused: then names can be looked up, but parts of the snapshot may be missing. Every other

@@ -7,12 +7,14 @@
 #include "cache/thread.h"
 #include "config/options.h"
 #include "control/ctl_values.h"
+#include "heap/reset.h"
 #include "os/os.h"
+#include "pages/extent.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { PLACE_OF_ARENA = 1 };
+enum { PLACE_OF_ARENA = 1, PLACE_OF_EXPERIMENTAL_ARENA = 2 };
 
 static struct arena *arena_of_index(size_t index)
 {
@@ -27,7 +29,7 @@ static struct arena *arena_of_mib(const size_t *mib)
 /* Whether the index means all arenas: what those to come begin with. */
 static bool means_arenas_to_come(const size_t *mib)
 {
-    return mib[PLACE_OF_ARENA] == CTL_ALL_ARENAS || mib[PLACE_OF_ARENA] == arena_count();
+    return mib[PLACE_OF_ARENA] == CTL_ALL_ARENAS || mib[PLACE_OF_ARENA] == arena_visible_count();
 }
 
 static const struct option_row *dss_row(void)
@@ -141,6 +143,220 @@ int write_default_muzzy_decay(const size_t *mib, const void *new_value)
     return set_default_decay(new_value, STAGE_MUZZY);
 }
 
+/* jemalloc keeps a size class, rounded down. */
+int read_arena_growth(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    struct arena *arena = arena_of_mib(mib);
+    if (!options.retain) {
+        return ENOENT;
+    }
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    size_t bytes = page_heap_growth(&arena->pages);
+    value->number = bytes < CLASS_SIZE_MAX ? bytes : CLASS_SIZE_MAX;
+    return 0;
+}
+
+int write_arena_growth(const size_t *mib, const void *new_value)
+{
+    size_t bytes;
+    memcpy(&bytes, new_value, sizeof bytes);
+    struct arena *arena = arena_of_mib(mib);
+    if (!options.retain) {
+        return ENOENT;
+    }
+    if (arena == NULL || bytes < PAGE_BYTES || bytes > CLASS_SIZE_MAX) {
+        return EFAULT;
+    }
+    uint8_t class_index = class_of(bytes);
+    size_t above = class_size(class_index);
+    page_heap_set_growth(&arena->pages,
+                         above > bytes ? class_size((uint8_t)(class_index - 1)) : above);
+    return 0;
+}
+
+int read_arena_oversize(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    struct arena *arena = arena_of_mib(mib);
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    value->number = atomic_load_explicit(&arena->oversize_bytes, memory_order_relaxed);
+    return 0;
+}
+
+int write_arena_oversize(const size_t *mib, const void *new_value)
+{
+    size_t bytes;
+    memcpy(&bytes, new_value, sizeof bytes);
+    struct arena *arena = arena_of_mib(mib);
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    large_note_oversize(bytes);
+    atomic_store_explicit(&arena->oversize_bytes, bytes, memory_order_relaxed);
+    return 0;
+}
+
+int read_active_address(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)argument;
+    size_t index = mib[PLACE_OF_EXPERIMENTAL_ARENA];
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    if (arena == NULL) {
+        return index < ARENAS_MAX ? ENOENT : EFAULT;
+    }
+    value->number = (uintptr_t)large_active_pages(arena);
+    return 0;
+}
+
+/* The manual arena of a MIB. Blocks of it that lie in the caller's cache come out: other caches the
+ * program has flushed. */
+static struct arena *manual_arena(const size_t *mib)
+{
+    struct arena *arena = arena_of_mib(mib);
+    if (arena == NULL || !arena->is_manual) {
+        return NULL;
+    }
+    struct cache *cache = thread_cache();
+    if (cache != NULL) {
+        cache_flush(cache);
+    }
+    return arena;
+}
+
+int act_arena_reset(const size_t *mib, const void *new_value)
+{
+    (void)new_value;
+    struct arena *arena = manual_arena(mib);
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    arena_reset(arena);
+    return 0;
+}
+
+int act_arena_destroy(const size_t *mib, const void *new_value)
+{
+    (void)new_value;
+    struct arena *arena = manual_arena(mib);
+    if (arena == NULL || !arena_end_begins(arena)) {
+        return EFAULT;
+    }
+    arena_empty(arena);
+    statistics_note_destroyed(arena);
+    arena_end(arena);
+    return 0;
+}
+
+/* The answer is an index that must not get lost, so a buffer for it comes first. */
+static bool has_room_for_index(const struct ctl_buffers *buffers)
+{
+    bool has_room = buffers->old != NULL && buffers->old_length != NULL &&
+                    *buffers->old_length == sizeof(unsigned);
+    if (!has_room && buffers->old_length != NULL) {
+        *buffers->old_length = 0;
+    }
+    return has_room;
+}
+
+/* An arena with the default table alone has none: it goes the fast road. */
+static void set_hooks(struct arena *arena, struct extent_hooks *hooks)
+{
+    struct extent_hooks *now = atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed);
+    if (hooks != extent_default_hooks() || now != NULL) {
+        extent_set_guard(thread_enter_hook, thread_leave_hook);
+        page_heap_set_hooks(&arena->pages, hooks, arena->index);
+    }
+}
+
+static struct extent_hooks *hooks_of(struct arena *arena)
+{
+    struct extent_hooks *hooks =
+        arena == NULL ? NULL : atomic_load_explicit(&arena->pages.hooks, memory_order_acquire);
+    return hooks != NULL ? hooks : extent_default_hooks();
+}
+
+/* An automatic arena that does not exist yet has the default table, and is made to get another. */
+int call_arena_hooks(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    size_t index = mib[PLACE_OF_ARENA];
+    struct arena *arena = arena_of_mib(mib);
+    struct extent_hooks *fresh = NULL;
+    if (arena == NULL && index >= arena_limit()) {
+        return EFAULT;
+    }
+    if (buffers->new != NULL || buffers->new_length != 0) {
+        if (buffers->new == NULL || buffers->new_length != sizeof fresh) {
+            return EINVAL;
+        }
+        memcpy(&fresh, buffers->new, sizeof fresh);
+        arena = arena != NULL ? arena : arena_demand((unsigned)index);
+        if (fresh == NULL || arena == NULL) {
+            return EFAULT;
+        }
+    }
+    struct extent_hooks *old = hooks_of(arena);
+    int error = ctl_copy_out(&old, sizeof old, buffers);
+    if (error == 0 && fresh != NULL) {
+        set_hooks(arena, fresh);
+    }
+    return error;
+}
+
+static int create_arena(const struct ctl_buffers *buffers, struct extent_hooks *hooks)
+{
+    struct arena *arena = arena_create_manual();
+    if (arena == NULL) {
+        return EAGAIN;
+    }
+    if (hooks != NULL) {
+        set_hooks(arena, hooks);
+    }
+    unsigned index = arena->index;
+    memcpy(buffers->old, &index, sizeof index);
+    return 0;
+}
+
+int call_arena_create(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    struct extent_hooks *hooks = NULL;
+    if (!has_room_for_index(buffers)) {
+        return EINVAL;
+    }
+    if (buffers->new != NULL) {
+        if (buffers->new_length != sizeof hooks) {
+            return EINVAL;
+        }
+        memcpy(&hooks, buffers->new, sizeof hooks);
+    }
+    return create_arena(buffers, hooks);
+}
+
+/* The allocator's own memory comes from the system whatever the second member asks. */
+int call_arena_create_extended(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    struct {
+        struct extent_hooks *hooks;
+        bool own_memory_by_hooks;
+    } wish = {NULL, true};
+    if (!has_room_for_index(buffers)) {
+        return EINVAL;
+    }
+    if (buffers->new != NULL) {
+        if (buffers->new_length != sizeof wish) {
+            return EINVAL;
+        }
+        memcpy(&wish.hooks, buffers->new, sizeof wish.hooks);
+    }
+    return create_arena(buffers, wish.hooks);
+}
+
 /* Both directions pass the address of a char *, the reading one to a buffer of ARENA_NAME_BYTES. */
 int call_arena_name(const size_t *mib, const struct ctl_buffers *buffers)
 {
@@ -191,6 +407,7 @@ int call_arena_lookup(const size_t *mib, const struct ctl_buffers *buffers)
         return EINVAL;
     }
     unsigned code = map_code(pointer);
+    (void)arena_limit(); /* From here on each arena has an index. */
     unsigned index = large_arena(pointer, code)->index;
     return ctl_copy_out(&index, sizeof index, buffers);
 }
@@ -232,11 +449,9 @@ static struct utilization utilization_of(const void *pointer, struct bin_utiliza
     lock_acquire(&bin->lock);
     result = (struct utilization){slab->free_count, slab->region_count,
                                   (size_t)slab->page_count * PAGE_BYTES};
-    size_t live = bin->counters.alloc_count - bin->counters.free_count;
-    /* Slabs of one class may differ by a region: what is live is exact, what is free nearly so. */
-    size_t regions = bin->counters.current_slabs * slab->region_count;
-    bin_sum->regions = regions > live ? regions : live;
-    bin_sum->free_regions = bin_sum->regions - live;
+    bin_sum->regions = bin->counters.slab_regions;
+    bin_sum->free_regions =
+        bin_sum->regions - (bin->counters.alloc_count - bin->counters.free_count);
     const struct run *serving = bin->first;
     bin_sum->serving = serving == NULL ? NULL : chunk_page_address(serving->chunk, serving->page);
     lock_release(&bin->lock);

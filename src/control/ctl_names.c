@@ -98,6 +98,9 @@ static enum ctl_index kind_of_index(const char *before, const char *element)
     if (element_is(element, "<o>", 3)) {
         return INDEX_OPTION;
     }
+    if (text_is_same(before, "arenas.<i>.pactivep")) {
+        return INDEX_ARENA; /* It is no part of a snapshot. */
+    }
     for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (element_is(before, kinds[i].text, strlen(kinds[i].text))) {
             return kinds[i].kind;

@@ -36,9 +36,17 @@ static bool means_all_arenas(size_t index)
     return index == CTL_ALL_ARENAS || (index < ARENAS_MAX && index == arena_visible_count());
 }
 
-/* stats.arenas.<i>: an arena that the last snapshot knows, or all of them. */
+static bool means_destroyed_arenas(size_t index)
+{
+    return index == CTL_DESTROYED && statistics_destroyed() != NULL;
+}
+
+/* stats.arenas.<i>: an arena that the last snapshot knows, all of them, or all that are no more. */
 static const struct arena_statistics *part_of_index(size_t index)
 {
+    if (index == CTL_DESTROYED) {
+        return statistics_destroyed();
+    }
     struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
     return arena != NULL || means_all_arenas(index) ? statistics_part(arena) : NULL;
 }
@@ -48,7 +56,7 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index)
     enum { PAGE_SLAB_SIZES = 64, STRETCH_SIZES = CLASS_COUNT - SMALL_CLASSES + 3 };
     switch (kind) {
     case INDEX_ARENA:
-        return means_all_arenas(index) || index <= arena_visible_count();
+        return index == CTL_ALL_ARENAS || index == CTL_DESTROYED || index <= arena_visible_count();
     case INDEX_STATS_ARENA:
         return part_of_index(index) != NULL;
     case INDEX_BIN:
@@ -292,7 +300,8 @@ int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value 
 {
     (void)argument;
     size_t index = mib[PLACE_OF_ARENA];
-    return number(value, means_all_arenas(index) || arena_get((unsigned)index) != NULL);
+    bool is_arena = index < ARENAS_MAX && arena_get((unsigned)index) != NULL;
+    return number(value, means_all_arenas(index) || means_destroyed_arenas(index) || is_arena);
 }
 
 /* Does something to one arena, or to all. An automatic arena that no thread needed yet has nothing.
@@ -300,12 +309,13 @@ int read_arena_initialized(const size_t *mib, size_t argument, struct ctl_value 
 static int for_arenas(size_t index, void (*act)(struct arena *arena))
 {
     if (means_all_arenas(index)) {
-        for (unsigned i = 0; i < arena_count(); i++) {
-            act(arena_get(i));
+        struct arena *arena;
+        for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+            act(arena);
         }
         return 0;
     }
-    struct arena *arena = arena_get((unsigned)index);
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
     if (arena != NULL) {
         act(arena);
     }

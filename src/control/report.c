@@ -536,12 +536,20 @@ static void print_part(struct printer *printer, const struct arena_statistics *p
     }
 }
 
+static bool has_several_arenas(void)
+{
+    unsigned index = 0;
+    return arena_next(&index) != NULL && arena_next(&index) != NULL;
+}
+
+/* The arena of an index may be gone by now. */
 static void print_arena(struct printer *printer, unsigned index, const char *letters)
 {
-    const struct arena_statistics *part = statistics_part(arena_get(index));
+    struct arena *arena = arena_get(index);
+    const struct arena_statistics *part = arena == NULL ? NULL : statistics_part(arena);
     if (part != NULL) {
         char name[ARENA_NAME_BYTES];
-        arena_name(arena_get(index), name);
+        arena_name(arena, name);
         print(printer, "arenas[%u]:\n", index);
         print(printer, "name: \"%s\"\n", name);
         print_part(printer, part, index, letters);
@@ -556,12 +564,17 @@ static void print_text(struct printer *printer, const char *letters)
     }
     print_totals(printer, letters);
     /* The only arena says the same. */
-    if (report_shows(letters, 'm') && (arena_count() > 1 || !report_shows(letters, 'a'))) {
+    if (report_shows(letters, 'm') && (has_several_arenas() || !report_shows(letters, 'a'))) {
         print(printer, "Merged arenas stats:\n");
         print_part(printer, statistics_part(NULL), CTL_ALL_ARENAS, letters);
     }
-    for (unsigned i = 0; i < arena_count() && report_shows(letters, 'a'); i++) {
-        print_arena(printer, i, letters);
+    if (report_shows(letters, 'd') && statistics_destroyed() != NULL) {
+        print(printer, "Merged destroyed arenas stats:\n");
+        print_part(printer, statistics_destroyed(), CTL_DESTROYED, letters);
+    }
+    const struct arena *arena;
+    for (unsigned i = 0; report_shows(letters, 'a') && (arena = arena_next(&i)) != NULL;) {
+        print_arena(printer, arena->index, letters);
     }
     print(printer, "--- End jemalloc statistics ---\n");
 }

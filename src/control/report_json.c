@@ -264,9 +264,10 @@ static void put_arena(struct json *json, const char *key, size_t index)
     size_t *class_index = &mib[PLACE_OF_STATS_CLASS];
     mib[PLACE_OF_STATS_ARENA] = index;
     open_object(json, key);
-    if (index < ARENAS_MAX) {
+    struct arena *arena = index < ARENAS_MAX ? arena_get((unsigned)index) : NULL;
+    if (arena != NULL) {
         char name[ARENA_NAME_BYTES];
-        arena_name(arena_get((unsigned)index), name);
+        arena_name(arena, name);
         put_source(json, "name", name);
     }
     put_members(json, &(struct members){"stats.arenas.<i>.", "", NULL, mib});
@@ -297,11 +298,15 @@ static void put_arenas(struct json *json)
     if (report_shows(json->letters, 'm')) {
         put_arena(json, "merged", CTL_ALL_ARENAS);
     }
-    for (unsigned i = 0; one_by_one && i < arena_count(); i++) {
+    if (report_shows(json->letters, 'd') && statistics_destroyed() != NULL) {
+        put_arena(json, "destroyed", CTL_DESTROYED);
+    }
+    const struct arena *arena;
+    for (unsigned i = 0; one_by_one && (arena = arena_next(&i)) != NULL;) {
         char key[12];
-        if (statistics_part(arena_get(i)) != NULL) {
-            (void)print_to_buffer(key, sizeof key, "%u", i);
-            put_arena(json, key, i);
+        if (statistics_part(arena) != NULL) {
+            (void)print_to_buffer(key, sizeof key, "%u", arena->index);
+            put_arena(json, key, arena->index);
         }
     }
     close_group(json, '}');
@@ -318,7 +323,7 @@ void report_json(struct printer *printer, const char *letters)
     }
     open_object(&json, "stats");
     put_members(&json, &(struct members){"stats.", "", NULL, mib});
-    if (report_shows(letters, 'm') || report_shows(letters, 'a')) {
+    if (report_shows(letters, 'm') || report_shows(letters, 'd') || report_shows(letters, 'a')) {
         put_arenas(&json);
     }
     close_group(&json, '}');

@@ -25,6 +25,8 @@ static struct {
 /* Apart from what is not zero at start, which is read from the file, page by page. */
 struct arena_statistics statistics_merged;
 static struct arena_statistics spare; /* for an arena whose part found no memory */
+static struct arena_statistics destroyed;
+static _Atomic bool any_destroyed; /* written under the lock (release) */
 
 static void mark(uint64_t *marks, unsigned index)
 {
@@ -152,12 +154,12 @@ static void copy_pages(struct arena_statistics *part, struct page_heap *heap, bo
 {
     struct arena_totals *totals = &part->totals;
     lock_acquire(&heap->lock);
-    totals->active_pages = heap->active_pages;
+    totals->active_pages = heap->active_pages - heap->mapped_pages;
     totals->dirty_pages = heap->stage[STAGE_DIRTY].page_count + heap->recent_pages;
     totals->muzzy_pages = heap->stage[STAGE_MUZZY].page_count;
     size_t held = totals->active_pages + totals->dirty_pages + totals->muzzy_pages;
     totals->mapped_bytes = held * PAGE_BYTES;
-    totals->retained_bytes = (heap->chunk_pages - held) * PAGE_BYTES;
+    totals->retained_bytes = (heap->chunk_pages - held) * PAGE_BYTES + heap->retained_bytes;
     totals->large.allocated = (heap->large_pages - heap->margin_pages) * PAGE_BYTES;
     totals->descriptor_bytes = heap->chunk_count * offsetof(struct chunk, run);
     for (unsigned i = 0; i < STAGES; i++) {
@@ -462,6 +464,7 @@ static void merge_bin(struct bin_statistics *into, const struct bin_statistics *
     into->reslab_count += from->reslab_count;
     into->current_slabs += from->current_slabs;
     into->queued_slabs += from->queued_slabs;
+    into->slab_regions += from->slab_regions;
     into->current_regions += from->current_regions;
 }
 
@@ -557,7 +560,43 @@ static void sum_up(void)
 static struct arena_statistics *part_of(struct arena *arena)
 {
     struct arena_statistics *part = atomic_load_explicit(&arena->statistics, memory_order_relaxed);
+    part = part != NULL ? part : arena->old_statistics;
     return part != NULL ? part : meta_alloc(sizeof *part, 64);
+}
+
+/* Nothing of what the arena holds is left; what it has counted stays. */
+void statistics_note_destroyed(struct arena *arena)
+{
+    lock_acquire(&control.lock);
+    take_part(&spare, arena, 0);
+    struct arena_totals *totals = &spare.totals;
+    totals->active_pages = 0;
+    totals->dirty_pages = 0;
+    totals->muzzy_pages = 0;
+    totals->mapped_bytes = 0;
+    totals->retained_bytes = 0;
+    totals->descriptor_bytes = 0;
+    totals->cached_bytes = 0;
+    totals->resident_bytes = 0;
+    clear_stretches(&spare);
+    memset(&spare.hpa, 0, sizeof spare.hpa);
+    merge_part(&destroyed, &spare);
+    for (unsigned i = 0; i < STAGES; i++) {
+        destroyed.decay_ms[i] = arena_default_decay_ms(i);
+    }
+    arena->old_statistics = part_of(arena);
+    if (arena->old_statistics != NULL) {
+        arena->old_statistics->source = NULL; /* The next arena of that index counts anew. */
+    }
+    spare.source = NULL;
+    atomic_store_explicit(&arena->statistics, NULL, memory_order_release);
+    atomic_store_explicit(&any_destroyed, true, memory_order_release);
+    lock_release(&control.lock);
+}
+
+const struct arena_statistics *statistics_destroyed(void)
+{
+    return atomic_load_explicit(&any_destroyed, memory_order_acquire) ? &destroyed : NULL;
 }
 
 static void clear_merged(void)
@@ -578,8 +617,8 @@ static void clear_merged(void)
 static bool copy_arenas(uint64_t now_ns)
 {
     bool complete = true;
-    for (unsigned i = 0; i < arena_count(); i++) {
-        struct arena *arena = arena_get(i);
+    struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
         struct arena_statistics *part = part_of(arena);
         if (part != NULL) {
             copy_arena(part, arena, now_ns);
@@ -593,12 +632,13 @@ static bool copy_arenas(uint64_t now_ns)
 bool statistics_refresh(void)
 {
     uint64_t now_ns = os_time_coarse_ns();
+    (void)arena_limit(); /* From here on each arena has an index. */
     lock_acquire(&control.lock);
     bool complete = copy_arenas(now_ns);
     thread_for_each_cache(visit_any_cache, NULL);
     clear_merged();
-    for (unsigned i = 0; i < arena_count(); i++) {
-        struct arena *arena = arena_get(i);
+    struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
         struct arena_statistics *part =
             atomic_load_explicit(&arena->statistics, memory_order_relaxed);
         if (part != NULL) {
@@ -672,7 +712,7 @@ static size_t active_pages_now(struct arena *arena)
         lock_release(&arena->bin[i].lock);
     }
     lock_acquire(&arena->pages.lock);
-    size_t pages = arena->pages.active_pages;
+    size_t pages = arena->pages.active_pages - arena->pages.mapped_pages;
     lock_release(&arena->pages.lock);
     return pages > holes ? pages - holes : 0;
 }
@@ -680,8 +720,9 @@ static size_t active_pages_now(struct arena *arena)
 size_t statistics_active_now(void)
 {
     size_t bytes = huge_statistics().live_bytes;
-    for (unsigned i = 0; i < arena_count(); i++) {
-        bytes += active_pages_now(arena_get(i)) * PAGE_BYTES;
+    struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+        bytes += active_pages_now(arena) * PAGE_BYTES;
     }
     return bytes;
 }

@@ -52,6 +52,7 @@ struct bin_statistics {
     uint64_t slab_count;
     uint64_t reslab_count;
     uint64_t current_slabs;
+    uint64_t slab_regions;
     uint64_t queued_slabs;
     uint64_t current_regions;
 };
@@ -182,6 +183,10 @@ static inline const struct arena_statistics *statistics_part(const struct arena 
     return arena == NULL ? &statistics_merged
                          : atomic_load_explicit(&arena->statistics, memory_order_acquire);
 }
+/* What destroyed arenas have counted together; NULL before the first. They are in no other sum. */
+const struct arena_statistics *statistics_destroyed(void);
+/* Adds an arena that is empty and about to be destroyed to these; it has no part any more. */
+void statistics_note_destroyed(struct arena *arena);
 /* Copies something of it. */
 void statistics_copy(void *copy, const void *source, size_t bytes);
 uint64_t statistics_number(const void *number);

@@ -2,6 +2,15 @@
  *
  * Automatic arenas are made when threads meet held locks, not one a CPU from the start: every arena
  * has its own half-full slabs, and most programs need one.
+ *
+ *     index   0 .. limit - 1   automatic, made from 0 on
+ *             limit            for oversize blocks, unless the option is 0
+ *             ...              manual ones
+ *
+ * The limit is asked for late, since counting CPUs reads files, which sandboxes may forbid. The
+ * oversize arena may be there before: until its index is known it waits beside the table. The
+ * memory of an arena is never given back: whoever still has a pointer to one that was destroyed
+ * meets an arena.
  */
 #include "heap/arena.h"
 
@@ -23,8 +32,13 @@ enum {
 
 static struct {
     struct lock lock;
-    _Atomic unsigned count;           /* written under the lock (release) */
+    _Atomic unsigned count;           /* automatic ones; written under the lock (release) */
+    _Atomic unsigned end;             /* of the used part of the table; likewise */
     unsigned limit;                   /* under the lock; 0: not asked for yet */
+    unsigned made;                    /* under the lock: arenas that ever got memory */
+    struct arena *gone;               /* under the lock: destroyed ones */
+    _Atomic(struct arena *) oversize; /* written under the lock (release) */
+    _Atomic(struct arena *) waiting;  /* likewise: the same, until it has an index */
     _Atomic int64_t decay_ms[STAGES]; /* of arenas to come; relaxed, any thread */
 } arenas;
 
@@ -40,19 +54,42 @@ void arena_set_default_decay_ms(unsigned stage, int64_t decay_ms)
     atomic_store_explicit(&arenas.decay_ms[stage], decay_ms, memory_order_relaxed);
 }
 
-static void arena_init(struct arena *arena, unsigned index)
+/* What fresh arenas and those that serve again have in common. */
+static void begin(struct arena *arena)
 {
-    arena->index = index;
     arena->created_ns = os_time_coarse_ns();
-    page_heap_init(&arena->pages, arena, arena_default_decay_ms(STAGE_DIRTY));
-    arena->pages.place = index % IDLE_PLACES;
+    atomic_store_explicit(&arena->oversize_bytes, options.oversize_threshold, memory_order_relaxed);
     int64_t muzzy_ms = arena_default_decay_ms(STAGE_MUZZY);
     if (muzzy_ms != 0) {
         page_heap_set_decay(&arena->pages, STAGE_MUZZY, muzzy_ms);
     }
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
-        lock_init(&arena->bin[i].lock, LOCK_BIN);
         holes_init(&arena->bin[i].holes);
+    }
+}
+
+static struct arena *new_arena(void)
+{
+    struct arena *arena = meta_alloc(sizeof *arena, 64);
+    if (arena == NULL) {
+        return NULL;
+    }
+    page_heap_init(&arena->pages, arena, arena_default_decay_ms(STAGE_DIRTY));
+    arena->pages.place = arenas.made++ % IDLE_PLACES;
+    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
+        lock_init(&arena->bin[i].lock, LOCK_BIN);
+    }
+    begin(arena);
+    return arena;
+}
+
+/* Lock held. */
+static void put(struct arena *arena, unsigned index)
+{
+    arena->index = index;
+    atomic_store_explicit(&arena_table[index], arena, memory_order_release);
+    if (index >= atomic_load_explicit(&arenas.end, memory_order_relaxed)) {
+        atomic_store_explicit(&arenas.end, index + 1, memory_order_release);
     }
 }
 
@@ -60,10 +97,9 @@ static void arena_init(struct arena *arena, unsigned index)
 static struct arena *create_locked(void)
 {
     unsigned index = atomic_load_explicit(&arenas.count, memory_order_relaxed);
-    struct arena *arena = index < ARENAS_MAX ? meta_alloc(sizeof *arena, 64) : NULL;
+    struct arena *arena = index < ARENAS_MAX ? new_arena() : NULL;
     if (arena != NULL) {
-        arena_init(arena, index);
-        atomic_store_explicit(&arena_table[index], arena, memory_order_release);
+        put(arena, index);
         atomic_store_explicit(&arenas.count, index + 1, memory_order_release);
     }
     return arena;
@@ -72,6 +108,10 @@ static struct arena *create_locked(void)
 bool arenas_start(void)
 {
     lock_init(&arenas.lock, LOCK_ARENAS);
+    if (options.oversize_threshold < LARGE_SIZE_MIN) {
+        /* As jemalloc: such small blocks are none of an oversize arena's. */
+        options.oversize_threshold = 0;
+    }
     arena_set_default_decay_ms(STAGE_DIRTY, options.dirty_decay_ms);
     arena_set_default_decay_ms(STAGE_MUZZY, options.muzzy_decay_ms);
     lock_acquire(&arenas.lock);
@@ -83,6 +123,20 @@ bool arenas_start(void)
 unsigned arena_count(void)
 {
     return atomic_load_explicit(&arenas.count, memory_order_acquire);
+}
+
+struct arena *arena_next(unsigned *index)
+{
+    unsigned end = atomic_load_explicit(&arenas.end, memory_order_acquire);
+    while (*index < end) {
+        struct arena *arena = arena_get((*index)++);
+        if (arena != NULL) {
+            return arena;
+        }
+    }
+    bool first = *index <= ARENAS_MAX;
+    *index = ARENAS_MAX + 1;
+    return first ? atomic_load_explicit(&arenas.waiting, memory_order_acquire) : NULL;
 }
 
 /* The ratio times the CPUs, rounded to the nearest; one CPU needs one arena whatever the ratio. */
@@ -110,8 +164,28 @@ static unsigned limit_locked(void)
                        : options.narenas != 0                  ? options.narenas
                                                                : automatic_limit(os_cpu_count());
         arenas.limit = arenas.limit < ARENA_AUTO_MAX ? arenas.limit : ARENA_AUTO_MAX;
+        struct arena *waiting = atomic_load_explicit(&arenas.waiting, memory_order_relaxed);
+        if (waiting != NULL) {
+            put(waiting, arenas.limit);
+            atomic_store_explicit(&arenas.waiting, NULL, memory_order_release);
+        }
     }
     return arenas.limit;
+}
+
+/* The least number that arenas.narenas shows, and the first index of manual arenas. Lock held. */
+static unsigned manual_base_locked(void)
+{
+    return limit_locked() + (options.oversize_threshold != 0);
+}
+
+unsigned arena_visible_count(void)
+{
+    lock_acquire(&arenas.lock);
+    unsigned base = manual_base_locked();
+    unsigned end = atomic_load_explicit(&arenas.end, memory_order_relaxed);
+    lock_release(&arenas.lock);
+    return end > base ? end : base;
 }
 
 unsigned arena_limit(void)
@@ -122,13 +196,6 @@ unsigned arena_limit(void)
     return limit;
 }
 
-unsigned arena_visible_count(void)
-{
-    unsigned count = arena_count();
-    unsigned limit = arena_limit();
-    return count > limit ? count : limit;
-}
-
 struct arena *arena_create(void)
 {
     lock_acquire(&arenas.lock);
@@ -136,6 +203,123 @@ struct arena *arena_create(void)
     struct arena *arena = room ? create_locked() : NULL;
     lock_release(&arenas.lock);
     return arena;
+}
+
+static NOINLINE struct arena *create_oversize(void)
+{
+    lock_acquire(&arenas.lock);
+    struct arena *arena = atomic_load_explicit(&arenas.oversize, memory_order_relaxed);
+    if (arena == NULL) {
+        arena = new_arena();
+        if (arena != NULL && arenas.limit != 0) {
+            put(arena, arenas.limit);
+        } else {
+            atomic_store_explicit(&arenas.waiting, arena, memory_order_release);
+        }
+        atomic_store_explicit(&arenas.oversize, arena, memory_order_release);
+    }
+    lock_release(&arenas.lock);
+    return arena;
+}
+
+NOINLINE struct arena *arena_for_oversize(struct arena *arena)
+{
+    if (arena->is_manual || options.oversize_threshold == 0) {
+        return arena;
+    }
+    struct arena *oversize = atomic_load_explicit(&arenas.oversize, memory_order_acquire);
+    oversize = oversize != NULL ? oversize : create_oversize();
+    return oversize != NULL ? oversize : arena;
+}
+
+/* Lock held. */
+static void put_manual(struct arena *arena, unsigned index)
+{
+    arena->is_manual = true;
+    atomic_store_explicit(&arena->watches_mappings, true, memory_order_relaxed);
+    put(arena, index);
+}
+
+/* Makes an arena that was destroyed serve again. Whoever meets its locks meanwhile waits. Lock of
+ * the table held. */
+static void begin_again(struct arena *arena)
+{
+    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
+        struct bin *bin = &arena->bin[i];
+        lock_acquire(&bin->lock);
+        bin->counters = (struct bin_counters){0};
+        bin->holes = (struct holes){0};
+        lock_release(&bin->lock);
+        lock_reset_counters(&bin->lock);
+    }
+    page_heap_begin_again(&arena->pages, arena_default_decay_ms(STAGE_DIRTY));
+    struct huge_counters *huge = atomic_load_explicit(&arena->huge, memory_order_relaxed);
+    if (huge != NULL) {
+        memset(huge, 0, sizeof *huge);
+    }
+    memset(arena->large_requests, 0, sizeof arena->large_requests);
+    memset(arena->name, 0, sizeof arena->name);
+    arena->ends = false;
+    atomic_store_explicit(&arena->shows_active, false, memory_order_relaxed);
+    begin(arena);
+}
+
+/* The arena that was destroyed last, with its index. One whose pages the system did not take back
+ * stays out of use, with them. Lock held. */
+static struct arena *take_gone(void)
+{
+    struct arena *gone = arenas.gone;
+    if (gone == NULL) {
+        return NULL;
+    }
+    struct arena *arena = gone;
+    if (gone->pages.chunk_count == 0) {
+        begin_again(gone);
+    } else {
+        arena = new_arena();
+    }
+    if (arena != NULL) {
+        arenas.gone = gone->next_gone;
+        put_manual(arena, gone->index);
+    }
+    return arena;
+}
+
+struct arena *arena_create_manual(void)
+{
+    lock_acquire(&arenas.lock);
+    struct arena *arena = take_gone();
+    unsigned base = manual_base_locked();
+    unsigned index = atomic_load_explicit(&arenas.end, memory_order_relaxed);
+    index = index > base ? index : base;
+    if (arena == NULL && arenas.gone == NULL && index < ARENAS_MAX) {
+        arena = new_arena();
+        if (arena != NULL) {
+            put_manual(arena, index);
+        }
+    }
+    lock_release(&arenas.lock);
+    return arena;
+}
+
+bool arena_end_begins(struct arena *arena)
+{
+    lock_acquire(&arenas.lock);
+    bool begins = arena->is_manual && !arena->ends &&
+                  atomic_load_explicit(&arena->thread_count, memory_order_relaxed) == 0;
+    arena->ends |= begins;
+    lock_release(&arenas.lock);
+    return begins;
+}
+
+void arena_end(struct arena *arena)
+{
+    ASSERT(arena->ends);
+    lock_acquire(&arenas.lock);
+    atomic_store_explicit(&arena_table[arena->index], NULL, memory_order_release);
+    arena->next_gone = arenas.gone;
+    arenas.gone = arena;
+    lock_release(&arenas.lock);
 }
 
 struct arena *arena_demand(unsigned index)
@@ -205,6 +389,7 @@ static struct run *bin_add_slab(struct bin *bin, struct page_heap *pages, uint8_
         }
         bin->counters.slab_count++;
         bin->counters.current_slabs++;
+        bin->counters.slab_regions += slab->region_count;
     }
     bin_append(bin, slab);
     return slab;
@@ -225,6 +410,7 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
     ASSERT(wanted > 0);
     struct bin *bin = &arena->bin[class_index];
     unsigned filled = 0;
+again:
     /* Threads come and look for their CPU's arena as those do that wait. */
     *contended = take_lock(&bin->lock) || options.percpu_arena != PERCPU_DISABLED;
     while (filled < wanted) {
@@ -249,6 +435,9 @@ unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, uns
     bin->counters.alloc_count += filled;
     bin->counters.fill_count++;
     lock_release(&bin->lock);
+    if (UNLIKELY(filled == 0) && page_heap_grow(&arena->pages, slab_page_count(class_index))) {
+        goto again;
+    }
     return filled;
 }
 
@@ -265,6 +454,7 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
             return NULL;
         }
         bin->counters.current_slabs--;
+        bin->counters.slab_regions -= slab->region_count;
         bin->holes.purged_pages -= bits_count(slab->purged);
         return slab;
     }
@@ -444,7 +634,8 @@ void arena_name(struct arena *arena, char *buffer)
     memcpy(buffer, arena->name, ARENA_NAME_BYTES);
     lock_release(&arenas.lock);
     if (!is_named) {
-        (void)print_to_buffer(buffer, ARENA_NAME_BYTES, "auto_%u", arena->index);
+        (void)print_to_buffer(buffer, ARENA_NAME_BYTES, "%s_%u",
+                              arena->is_manual ? "manual" : "auto", arena->index);
     }
 }
 
@@ -466,6 +657,7 @@ static void drop_empty_slabs(struct arena *arena)
         struct run *empty = bin->empty;
         bin->empty = NULL;
         bin->counters.current_slabs -= empty != NULL;
+        bin->counters.slab_regions -= empty != NULL ? empty->region_count : 0;
         bin->holes.purged_pages -= empty != NULL ? bits_count(empty->purged) : 0;
         lock_release(&bin->lock);
         if (empty != NULL) {
@@ -497,23 +689,23 @@ bool arena_look(struct arena *arena, uint64_t now_ns)
 
 void arenas_forget_helper(void)
 {
-    unsigned count = arena_count();
-    for (unsigned i = 0; i < count; i++) {
-        page_heap_forget_helper(&arena_get(i)->pages);
+    struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+        page_heap_forget_helper(&arena->pages);
     }
     huge_forget_helper();
 }
 
 void arenas_visit_locks(void (*visit)(struct lock *lock))
 {
-    unsigned count = arena_count();
-    for (unsigned i = 0; i < count; i++) {
+    struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
         for (unsigned bin = 0; bin < SMALL_CLASSES; bin++) {
-            visit(&arena_get(i)->bin[bin].lock);
+            visit(&arena->bin[bin].lock);
         }
     }
-    for (unsigned i = 0; i < count; i++) {
-        visit(&arena_get(i)->pages.lock);
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+        visit(&arena->pages.lock);
     }
 }
 

@@ -33,6 +33,7 @@ struct bin_counters {
     uint64_t slab_count;   /* slabs ever made */
     uint64_t reslab_count; /* times that a slab with free regions was taken up again */
     size_t current_slabs;
+    size_t slab_regions; /* of these slabs: two of a class may differ by one region */
     size_t queued_slabs; /* of them with some regions free and some not */
 };
 
@@ -72,9 +73,19 @@ struct bin {
 };
 
 struct arena_statistics;
+struct huge;
 
 struct arena {
-    unsigned index;                 /* immutable */
+    unsigned index; /* immutable once the arena is in the table */
+    bool is_manual; /* immutable: made by the program */
+    bool ends;      /* under the lock of the table: being destroyed */
+    /* Blocks from this size on that its threads ask for are the oversize arena's; 0: none. Relaxed,
+     * any thread. */
+    _Atomic size_t oversize_bytes;
+    _Atomic bool watches_mappings; /* relaxed, any thread: large.h does more for each */
+    _Atomic bool shows_active;     /* likewise: somebody has the address of pages.active_pages */
+    struct huge *first_huge;       /* of a manual arena: its mappings; under the page heap's lock */
+    struct arena *next_gone;       /* under the lock of the table: destroyed ones, the last first */
     _Atomic uint64_t holes_seen_ns; /* any thread, relaxed: the last look at idle bins */
     _Atomic bool holes_wait;        /* likewise: some were not idle then */
     _Atomic unsigned thread_count;  /* any thread, relaxed: a hint for choosing arenas */
@@ -86,7 +97,8 @@ struct arena {
     _Atomic uint64_t large_requests[CACHED_LARGE_CLASSES];
     /* Its part of the snapshot, opaque here: written under the control lock, release. */
     _Atomic(struct arena_statistics *) statistics;
-    char name[ARENA_NAME_BYTES]; /* under the lock of the table; empty: "auto_<index>" */
+    struct arena_statistics *old_statistics; /* of a former arena: memory for it; control lock */
+    char name[ARENA_NAME_BYTES];             /* under the lock of the table; empty: by its index */
 };
 
 /* The queue of a bin. Lock held. */
@@ -106,14 +118,15 @@ static inline void bin_remove(struct bin *bin, struct run *slab)
     bin->counters.queued_slabs--;
 }
 
-/* Makes arena 0. False when memory is refused. */
+/* Makes arena 0, and lays down from which size on blocks are the oversize arena's. False when
+ * memory is refused. */
 MUST_USE bool arenas_start(void);
 
 /* The decay time of a stage in arenas to come. */
 int64_t arena_default_decay_ms(unsigned stage);
 void arena_set_default_decay_ms(unsigned stage, int64_t decay_ms);
 
-/* Written once under the lock of the table; release. */
+/* Written under the lock of the table; release. */
 extern HIDDEN _Atomic(struct arena *) arena_table[ARENAS_MAX];
 
 /* The arena of an index, or NULL. */
@@ -122,14 +135,38 @@ static inline struct arena *arena_get(unsigned index)
     return index < ARENAS_MAX ? atomic_load_explicit(&arena_table[index], memory_order_acquire)
                               : NULL;
 }
-/* Number of arenas made so far; indices below it are valid. */
+/* Number of automatic arenas made so far; indices below it are valid. */
 unsigned arena_count(void);
-/* What arenas.narenas shows: the automatic ones, made or not yet, and all others. */
+/* What arenas.narenas shows: automatic arenas, made or not yet, that of oversize blocks, and up to
+ * the highest index that a manual one ever had. */
 unsigned arena_visible_count(void);
+/* The arena of the lowest index from *index on; *index becomes where to go on. NULL at the end. The
+ * last may be one that has no index yet. */
+struct arena *arena_next(unsigned *index);
 /* Automatic arenas that threads may be spread over: opt.narenas. */
 unsigned arena_limit(void);
 /* A further automatic arena, or NULL at the limit or when memory is refused. */
 struct arena *arena_create(void);
+
+/* An arena of the program's own: no thread comes to it by itself. The index is that of the one
+ * destroyed last, or a new one. NULL when there is none, or memory is refused. */
+struct arena *arena_create_manual(void);
+/* Begins the end of a manual arena: false when it is none, threads use it, or another thread ends
+ * it. The caller empties it (reset.h); then its index may serve another. */
+MUST_USE bool arena_end_begins(struct arena *arena);
+void arena_end(struct arena *arena);
+
+/* The arena for blocks of at least oversize_bytes of `arena`: that of all such blocks, made with
+ * the first of them, so that they do not fragment the others; or `arena` itself when it is manual,
+ * or memory is refused. */
+struct arena *arena_for_oversize(struct arena *arena);
+/* Where a large block that a thread of the arena asks for comes from. */
+static inline struct arena *arena_for_size(struct arena *arena, size_t size_bytes)
+{
+    size_t from = atomic_load_explicit(&arena->oversize_bytes, memory_order_relaxed);
+    return LIKELY(size_bytes - 1 < from - 1) ? arena : arena_for_oversize(arena);
+}
+
 /* The arena for a new thread: the least used, or that of its CPU. */
 struct arena *arena_for_thread(void);
 /* The arena of an index; an automatic one is made if it is not there yet, with those before it.
@@ -163,7 +200,8 @@ void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t req
  * refused. */
 MUST_USE struct huge_counters *arena_huge_counters(struct arena *arena);
 
-/* The name of an arena into a buffer of ARENA_NAME_BYTES; and a new one, cut to that. */
+/* The name of an arena, "auto_0" or "manual_9" unless it was given one, into a buffer of
+ * ARENA_NAME_BYTES; and a new one, cut to that. */
 void arena_name(struct arena *arena, char *buffer);
 void arena_set_name(struct arena *arena, const char *name);
 

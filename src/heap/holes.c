@@ -99,7 +99,11 @@ void holes_sweep(struct arena *arena, uint8_t class_index, unsigned which)
     struct holes *holes = &bin->holes;
     lock_acquire(&bin->lock);
     int64_t decay_ms = arena->pages.stage[STAGE_DIRTY].decay.decay_ms;
-    if (which == HOLES_SPARE && decay_ms < 0) {
+    if (atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL) {
+        /* A hook would have to be called for each hole, without the lock. */
+        holes->sweep_from_bytes = SIZE_MAX;
+        holes->flushes_swept = bin->counters.flush_count;
+    } else if (which == HOLES_SPARE && decay_ms < 0) {
         holes->sweep_from_bytes = SIZE_MAX;
     } else {
         judge(bin, class_index, decay_ms < 0 ? 0 : decay_ms);

@@ -9,6 +9,7 @@
 #include "config/options.h"
 #include "heap/special.h"
 #include "os/os.h"
+#include "pages/extent.h"
 
 #include <string.h>
 
@@ -16,9 +17,17 @@ size_t large_direct_max = (size_t)RUN_PAGES_MAX * PAGE_BYTES;
 
 void large_start(void)
 {
+    large_note_oversize(options.oversize_threshold);
     if (!options.disable_large_size_classes) {
         usable_by_class = true;
-        large_direct_max = 0;
+        large_note_oversize(1);
+    }
+}
+
+void large_note_oversize(size_t size_bytes)
+{
+    if (size_bytes - 1 < large_direct_max) {
+        large_direct_max = size_bytes - 1;
     }
 }
 
@@ -62,13 +71,25 @@ static void clear(void *address, size_t size_bytes)
     memset(address, 0, size_bytes);
 }
 
+static NOINLINE struct run *run_after_growth(struct arena *arena, struct run_request request,
+                                             bool *zeroed)
+{
+    unsigned pages = request.page_count + request.room + request.alignment - 1;
+    struct run *run = NULL;
+    while (run == NULL &&
+           page_heap_grow(&arena->pages, pages < CHUNK_PAGES ? pages : CHUNK_PAGES)) {
+        run = run_alloc(&arena->pages, request, zeroed);
+    }
+    return run;
+}
+
 static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment, bool *zeroed)
 {
     size_t in_pages = alignment <= PAGE_BYTES ? 1 : alignment / PAGE_BYTES;
     struct run_request request = {(unsigned)(size_bytes / PAGE_BYTES), (unsigned)in_pages, 0, false,
                                   large_index_of(size_bytes)};
     struct run *run = run_alloc(&arena->pages, request, zeroed);
-    if (run == NULL) {
+    if (UNLIKELY(run == NULL) && (run = run_after_growth(arena, request, zeroed)) == NULL) {
         return NULL;
     }
     map_set_code(run->first, code_of_run_size(size_bytes));
@@ -96,7 +117,8 @@ void *large_alloc_run(struct arena *arena, size_t size_bytes)
 void *large_alloc_cached(struct arena *arena, uint8_t class_index)
 {
     ASSERT(class_index >= SMALL_CLASSES && class_index < CACHED_CLASSES);
-    return recent_block(arena, class_size(class_index), class_code(class_index));
+    size_t size_bytes = class_size(class_index);
+    return recent_block(arena_for_size(arena, size_bytes), size_bytes, class_code(class_index));
 }
 
 /* Where a mapped block of a size is counted. */
@@ -104,6 +126,32 @@ static unsigned counted_class(size_t size_bytes)
 {
     uint8_t class_index = class_of(size_bytes);
     return class_index <= SMALL_CLASSES ? 0 : class_index - SMALL_CLASSES;
+}
+
+/* The pages of mappings become part of the arena's active pages. Counts are not under one lock with
+ * this: whoever comes last tells the truth. */
+static NOINLINE void show_mapped_pages(struct arena *arena)
+{
+    const struct huge_counters *counters = atomic_load_explicit(&arena->huge, memory_order_acquire);
+    size_t bytes =
+        counters == NULL ? 0 : atomic_load_explicit(&counters->live_bytes, memory_order_relaxed);
+    page_heap_count_mapped(&arena->pages, bytes / PAGE_BYTES);
+}
+
+static void watch_mapped_pages(struct arena *arena)
+{
+    if (UNLIKELY(atomic_load_explicit(&arena->watches_mappings, memory_order_relaxed)) &&
+        atomic_load_explicit(&arena->shows_active, memory_order_relaxed)) {
+        show_mapped_pages(arena);
+    }
+}
+
+const size_t *large_active_pages(struct arena *arena)
+{
+    atomic_store_explicit(&arena->shows_active, true, memory_order_relaxed);
+    atomic_store_explicit(&arena->watches_mappings, true, memory_order_relaxed);
+    show_mapped_pages(arena);
+    return &arena->pages.active_pages;
 }
 
 static void count_huge_alloc(struct huge_counters *counters, size_t size_bytes)
@@ -148,20 +196,94 @@ static void count_huge_resize(const struct huge *huge, size_t old_bytes)
         struct huge_counters *counters = atomic_load_explicit(&arena->huge, memory_order_acquire);
         atomic_fetch_add_explicit(&counters->live_bytes, huge->size_bytes - old_bytes,
                                   memory_order_relaxed);
-        return;
+    } else {
+        count_huge_free(huge->arena, old_bytes);
+        count_huge_alloc(arena_huge_counters(huge->arena), huge->size_bytes);
     }
-    count_huge_free(huge->arena, old_bytes);
-    count_huge_alloc(arena_huge_counters(huge->arena), huge->size_bytes);
+    watch_mapped_pages(huge->arena);
 }
 
-/* A mapping as a block of the arena whose counters these are. */
+/* The list of a manual arena's mappings, for its reset. */
+static void list_huge(struct arena *arena, struct huge *huge)
+{
+    lock_acquire(&arena->pages.lock);
+    huge->previous = NULL;
+    huge->next = arena->first_huge;
+    if (huge->next != NULL) {
+        huge->next->previous = huge;
+    }
+    arena->first_huge = huge;
+    lock_release(&arena->pages.lock);
+}
+
+static void unlist_huge(struct arena *arena, struct huge *huge)
+{
+    lock_acquire(&arena->pages.lock);
+    *(huge->previous != NULL ? &huge->previous->next : &arena->first_huge) = huge->next;
+    if (huge->next != NULL) {
+        huge->next->previous = huge->previous;
+    }
+    lock_release(&arena->pages.lock);
+}
+
+static NOINLINE void note_mapping(struct arena *arena, struct huge *huge, bool comes)
+{
+    if (arena->is_manual) {
+        (comes ? list_huge : unlist_huge)(arena, huge);
+    }
+    watch_mapped_pages(arena);
+}
+
+/* A mapping as a block of its arena, whose counters these are. */
 static void *huge_block(struct huge *huge, struct huge_counters *counters)
 {
     if (huge == NULL) {
         return NULL;
     }
+    struct arena *arena = huge->arena;
     count_huge_alloc(counters, huge->size_bytes);
+    if (UNLIKELY(atomic_load_explicit(&arena->watches_mappings, memory_order_relaxed))) {
+        note_mapping(arena, huge, true);
+    }
     return huge->base;
+}
+
+void large_free_mappings(struct arena *arena)
+{
+    for (;;) {
+        lock_acquire(&arena->pages.lock);
+        struct huge *huge = arena->first_huge;
+        lock_release(&arena->pages.lock);
+        if (huge == NULL) {
+            return;
+        }
+        large_free(huge->base, CODE_HUGE);
+    }
+}
+
+static bool has_hooks(struct arena *arena)
+{
+    return UNLIKELY(atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL);
+}
+
+/* A mapping by the arena's hooks. */
+static NOINLINE struct huge *hooked_mapping(struct arena *arena, size_t size_bytes,
+                                            size_t alignment, bool *zeroed)
+{
+    if (size_bytes > (size_t)1 << ADDRESS_BITS || alignment > (size_t)1 << ADDRESS_BITS) {
+        return NULL;
+    }
+    struct extent *extent = extent_take(&arena->pages, bits_round_up(size_bytes, os_page_bytes),
+                                        alignment > UNIT_BYTES ? alignment : UNIT_BYTES, false);
+    if (extent == NULL) {
+        return NULL;
+    }
+    *zeroed = extent->zeroed;
+    struct huge *huge = huge_adopt(arena, extent, size_bytes);
+    if (huge == NULL) {
+        extent_give(&arena->pages, extent);
+    }
+    return huge;
 }
 
 void *large_alloc_growing(struct arena *arena, size_t size_bytes)
@@ -169,7 +291,11 @@ void *large_alloc_growing(struct arena *arena, size_t size_bytes)
     if (UNLIKELY(special_large)) {
         return NULL;
     }
+    arena = arena_for_size(arena, size_bytes);
     if (size_bytes >= GROWING_BYTES) {
+        if (has_hooks(arena)) {
+            return NULL; /* Room to grow would be theirs. */
+        }
         struct huge_counters *counters = arena_huge_counters(arena);
         return counters == NULL ? NULL
                                 : huge_block(huge_alloc_growing(arena, size_bytes), counters);
@@ -191,6 +317,7 @@ void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool
 {
     ASSERT(size_bytes % PAGE_BYTES == 0);
     bool zeroed = false;
+    bool hooked = false;
     void *block = NULL;
     if (UNLIKELY(special_large) && size_bytes > CACHED_SIZE_MAX) {
         block = special_alloc(arena, size_bytes, alignment, zero);
@@ -203,11 +330,18 @@ void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool
     } else {
         struct huge_counters *counters = arena_huge_counters(arena);
         if (counters != NULL) {
-            block = huge_block(huge_alloc(arena, size_bytes, alignment, &zeroed), counters);
+            hooked = has_hooks(arena);
+            block = huge_block(hooked ? hooked_mapping(arena, size_bytes, alignment, &zeroed)
+                                      : huge_alloc(arena, size_bytes, alignment, &zeroed),
+                               counters);
         }
     }
     if (zero && block != NULL && !zeroed) {
-        clear(block, size_bytes);
+        if (hooked) {
+            memset(block, 0, size_bytes);
+        } else {
+            clear(block, size_bytes);
+        }
     }
     return block;
 }
@@ -221,7 +355,17 @@ void large_free(void *block, unsigned code)
 {
     if (code == CODE_HUGE) {
         struct huge *huge = map_owner(block);
-        count_huge_free(huge->arena, huge->size_bytes);
+        struct arena *arena = huge->arena;
+        count_huge_free(arena, huge->size_bytes);
+        if (UNLIKELY(atomic_load_explicit(&arena->watches_mappings, memory_order_relaxed))) {
+            note_mapping(arena, huge, false);
+        }
+        if (UNLIKELY(huge->extent != NULL)) {
+            struct extent *extent = huge->extent;
+            huge_disown(huge);
+            extent_give(&arena->pages, extent);
+            return;
+        }
         huge_free(huge);
         return;
     }
@@ -287,10 +431,37 @@ static void clear_stale(const struct huge *huge, size_t old_bytes)
     }
 }
 
+/* The same for a mapping of hooks, whose tail goes back, or which is made longer. */
+static NOINLINE bool resize_hooked(struct huge *huge, size_t size_bytes)
+{
+    struct page_heap *heap = &((struct arena *)huge->arena)->pages;
+    struct extent *extent = huge->extent;
+    size_t map_bytes = bits_round_up(size_bytes, os_page_bytes);
+    struct extent *tail = NULL;
+    if (size_bytes > (size_t)1 << ADDRESS_BITS) {
+        return false;
+    }
+    if (map_bytes < extent->size_bytes) {
+        tail = extent_split(heap, extent, map_bytes);
+        if (tail == NULL) {
+            return false;
+        }
+    } else if (map_bytes > extent->size_bytes &&
+               !extent_grow(heap, extent, map_bytes - extent->size_bytes)) {
+        return false;
+    }
+    huge_note_extent(huge, size_bytes);
+    if (tail != NULL) {
+        extent_give(heap, tail);
+    }
+    return true;
+}
+
 static bool resize_huge(struct huge *huge, size_t size_bytes, bool zero)
 {
     size_t old_bytes = huge->size_bytes;
-    if (!huge_resize_in_place(huge, size_bytes)) {
+    if (UNLIKELY(huge->extent != NULL) ? !resize_hooked(huge, size_bytes)
+                                       : !huge_resize_in_place(huge, size_bytes)) {
         return false;
     }
     count_huge_resize(huge, old_bytes);
@@ -322,6 +493,9 @@ void *large_move(void *block, unsigned code, size_t size_bytes, size_t alignment
     }
     struct huge *huge = map_owner(block);
     size_t old_bytes = huge->size_bytes;
+    if (UNLIKELY(huge->extent != NULL)) {
+        return NULL; /* It was tried where it lies, and nobody can move it. */
+    }
     if (size_bytes < old_bytes || !huge_grow(huge, size_bytes, alignment)) {
         return NULL;
     }

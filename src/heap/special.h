@@ -7,7 +7,8 @@
  * start; so blocks of one size do not all compete for the same lines of a cache. It is a run
  * (CODE_SHIFTED) or a mapping (CODE_SPECIAL) with a page more than it needs. A guarded block is a
  * mapping between two OS pages that cannot be touched. Blocks up to 32 KiB, which threads cache,
- * are neither.
+ * are neither, nor are blocks of arenas that the program made or gave hooks: a reset frees those
+ * by what the page heap knows of them.
  *
  * With san_guard_small one in so many slabs lies between guard pages; such a slab's run has them
  * while it is made and freed, and is the run of the pages between them meanwhile.

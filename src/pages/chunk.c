@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/extent.h"
 #include "pages/meta.h"
 
 #include <string.h>
@@ -48,6 +49,7 @@ static void chunk_reset(struct chunk *chunk, unsigned first, unsigned count)
     memset(chunk->dirty, 0, sizeof chunk->dirty);
     memset(chunk->muzzy, 0, sizeof chunk->muzzy);
     memset(chunk->purged, 0, sizeof chunk->purged);
+    chunk->dirty_pages = 0;
     chunk->muzzy_pages = 0;
     chunk->purged_pages = 0;
     chunk->free_pages = (uint16_t)count;
@@ -68,17 +70,19 @@ static struct chunk *new_descriptor(char *unit_base, unsigned first, unsigned co
     }
     if (chunk != NULL) {
         chunk->base = unit_base;
+        chunk->extent = NULL;
         chunk_reset(chunk, first, count);
     }
     return chunk;
 }
 
 /* Maps address space for some whole chunks. Pool lock held. */
-static bool map_raw(void)
+static bool map_raw(size_t growth_bytes)
 {
     size_t count = pool.mapped_bytes / CHUNK_BYTES / GROWTH_DIVISOR;
-    count = count < 1 ? 1 : count > GROWTH_CHUNKS_MAX ? GROWTH_CHUNKS_MAX : count;
-    count = chunk_policy.retain ? count : 1;
+    count = count > GROWTH_CHUNKS_MAX ? GROWTH_CHUNKS_MAX : count;
+    count = count > growth_bytes / CHUNK_BYTES ? growth_bytes / CHUNK_BYTES : count;
+    count = count < 1 || !chunk_policy.retain ? 1 : count;
     for (; count > 0; count /= 2) {
         char *base = os_map_aligned(count * CHUNK_BYTES, CHUNK_BYTES);
         if (base == NULL) {
@@ -191,7 +195,8 @@ static struct chunk *take_spare(unsigned page_count, bool break_allowed)
     return NULL;
 }
 
-static struct chunk *take_locked(unsigned page_count, enum break_use use_of_break, bool *first_use)
+static struct chunk *take_locked(unsigned page_count, enum break_use use_of_break,
+                                 size_t growth_bytes, bool *first_use)
 {
     struct chunk *chunk = take_spare(page_count, use_of_break != BREAK_DISABLED);
     *first_use = chunk == NULL;
@@ -201,7 +206,7 @@ static struct chunk *take_locked(unsigned page_count, enum break_use use_of_brea
     if (chunk != NULL) {
         return chunk;
     }
-    if (pool.raw_chunks == 0 && !map_raw()) {
+    if (pool.raw_chunks == 0 && !map_raw(growth_bytes)) {
         chunk = map_partial(page_count);
         return chunk == NULL && use_of_break == BREAK_SECONDARY ? take_break() : chunk;
     }
@@ -216,10 +221,10 @@ static struct chunk *take_locked(unsigned page_count, enum break_use use_of_brea
 }
 
 struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, enum break_use use_of_break,
-                         bool *first_use)
+                         size_t growth_bytes, bool *first_use)
 {
     lock_acquire(&pool.lock);
-    struct chunk *chunk = take_locked(page_count, use_of_break, first_use);
+    struct chunk *chunk = take_locked(page_count, use_of_break, growth_bytes, first_use);
     lock_release(&pool.lock);
     if (chunk != NULL) {
         ASSERT_SLOW(chunk_is_valid(chunk));
@@ -228,6 +233,30 @@ struct chunk *chunk_take(struct page_heap *heap, unsigned page_count, enum break
         chunk->next = NULL;
     }
     return chunk;
+}
+
+struct chunk *chunk_adopt(struct page_heap *heap, struct extent *extent)
+{
+    lock_acquire(&pool.lock);
+    struct chunk *chunk = own_part(extent->base, extent->size_bytes);
+    lock_release(&pool.lock);
+    if (chunk != NULL) {
+        chunk->extent = extent;
+        chunk->heap = heap;
+        chunk->previous = NULL;
+        chunk->next = NULL;
+    }
+    return chunk;
+}
+
+void chunk_disown(struct chunk *chunk)
+{
+    ASSERT(chunk->free_pages == chunk->valid_pages);
+    chunk->heap = NULL;
+    map_drop_owner(chunk->base, chunk);
+    lock_acquire(&pool.lock);
+    keep_bare(chunk);
+    lock_release(&pool.lock);
 }
 
 /* Unmaps a chunk that is nobody's. False when the kernel refuses; the chunk is as it was. */

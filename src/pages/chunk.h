@@ -39,6 +39,7 @@ enum {
 };
 
 struct chunk;
+struct extent;
 struct page_heap;
 
 /* A run: adjacent pages with one use, a slab of small regions or one large block. */
@@ -78,14 +79,11 @@ struct chunk {
     struct chunk *previous; /* list of equal longest_free, or of the pool */
     struct chunk *next;
     struct chunk_link stage[STAGES];
+    struct chunk *previous_of_heap; /* all chunks of its heap */
+    struct chunk *next_of_heap;
+    struct extent *extent;  /* of a hook's memory: never spare; immutable */
     struct page_heap *heap; /* NULL while spare; readers without lock hold a block of it */
     char *base;
-    /* Of hpa.h, all zero without it: a place among the chunks that wait, and since when. */
-    struct chunk *hpa_previous;
-    struct chunk *hpa_next;
-    uint64_t hugify_at_ns;
-    uint64_t purgeable_since_ns;
-    uint8_t hpa_state;
     _Alignas(64) uint64_t used[CHUNK_WORDS]; /* each of these bitmaps is one cache line */
     uint64_t dirty[CHUNK_WORDS];
     uint64_t muzzy[CHUNK_WORDS];
@@ -100,7 +98,13 @@ struct chunk {
     uint16_t run_slots_used; /* slots of run[] that were ever used */
     uint16_t run_slot_free;  /* first of the list of free slots, plus 1; linked by region_count */
     bool page_size_told;
-    bool from_break;              /* immutable while it has address space */
+    bool from_break;   /* immutable while it has address space */
+    uint8_t hpa_state; /* this and what follows: hpa.h, all zero without it */
+    /* A place among the chunks that wait, and since when. */
+    struct chunk *hpa_previous;
+    struct chunk *hpa_next;
+    uint64_t hugify_at_ns;
+    uint64_t purgeable_since_ns;
     uint16_t run_of[CHUNK_PAGES]; /* slot plus 1 */
     struct run run[CHUNK_PAGES];
 };
@@ -119,10 +123,18 @@ extern struct chunk_policy chunk_policy;
 void chunk_pool_start(void);
 
 /* A chunk without runs, all clean, for heap, with at least page_count adjacent pages: spare, or
- * new, perhaps a partial one. NULL when memory is refused. *first_use is set when the
- * process has never had so many chunks before. */
+ * new, perhaps a partial one. NULL when memory is refused. Address space is mapped for at most
+ * growth_bytes at once, but for one chunk at least. *first_use is set when the process has never
+ * had so many chunks before. */
 MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count,
-                                  enum break_use use_of_break, bool *first_use);
+                                  enum break_use use_of_break, size_t growth_bytes,
+                                  bool *first_use);
+
+/* A chunk for heap of an extent, which lies in one unit and reads as zero; and the end of such a
+ * chunk without runs, before its extent is given back. NULL when memory for the descriptor is
+ * refused, or a part of the unit is another's. */
+MUST_USE struct chunk *chunk_adopt(struct page_heap *heap, struct extent *extent);
+void chunk_disown(struct chunk *chunk);
 
 /* Puts a chunk without runs, all clean, among the spare ones, or unmaps it. */
 void chunk_give_back(struct chunk *chunk);

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/extent.h"
 #include "pages/idle.h"
 #include "pages/meta.h"
 #include "pages/thp.h"
@@ -258,6 +259,46 @@ struct huge *huge_alloc_growing(void *arena, size_t size_bytes)
     return alloc_block(arena, size_bytes, UNIT_BYTES, true, &zeroed);
 }
 
+struct huge *huge_adopt(void *arena, struct extent *extent, size_t size_bytes)
+{
+    ASSERT((uintptr_t)extent->base % UNIT_BYTES == 0 && size_bytes <= extent->size_bytes);
+    lock_acquire(&huge.lock);
+    struct huge *entry = take_descriptor();
+    if (entry != NULL &&
+        (!map_cover(extent->base, extent->size_bytes) || !map_claim_owner(extent->base, entry))) {
+        drop_descriptor(entry);
+        entry = NULL;
+    }
+    if (entry != NULL) {
+        *entry = (struct huge){.base = extent->base,
+                               .size_bytes = size_bytes,
+                               .map_bytes = extent->size_bytes,
+                               .touched_bytes = extent->zeroed ? 0 : extent->size_bytes,
+                               .arena = arena,
+                               .extent = extent};
+        map_set_code(entry->base, CODE_HUGE);
+        huge.statistics.mapped_bytes += entry->map_bytes;
+        add_live_bytes(size_bytes);
+        huge.statistics.live_count++;
+        huge.statistics.alloc_count++;
+    }
+    lock_release(&huge.lock);
+    return entry;
+}
+
+void huge_disown(struct huge *entry)
+{
+    lock_acquire(&huge.lock);
+    huge.statistics.live_bytes -= entry->size_bytes;
+    huge.statistics.live_count--;
+    huge.statistics.free_count++;
+    huge.statistics.mapped_bytes -= entry->map_bytes;
+    map_set_code(entry->base, 0);
+    map_drop_owner(entry->base, entry);
+    drop_descriptor(entry);
+    lock_release(&huge.lock);
+}
+
 /* The sum would overflow at the longest times. */
 static bool is_older(const struct huge *entry, uint64_t now_ns, uint64_t age_ns)
 {
@@ -376,6 +417,15 @@ static bool extend(struct huge *entry, size_t size_bytes)
         }
     }
     return false;
+}
+
+void huge_note_extent(struct huge *entry, size_t size_bytes)
+{
+    lock_acquire(&huge.lock);
+    account_size(entry, size_bytes);
+    account_map(entry, entry->extent->size_bytes);
+    entry->touched_bytes = entry->map_bytes;
+    lock_release(&huge.lock);
 }
 
 bool huge_resize_in_place(struct huge *entry, size_t size_bytes)

@@ -21,14 +21,17 @@
 
 #include "pages/map.h"
 
+struct extent;
+
 struct huge {
     char *base;
     size_t size_bytes;
     size_t map_bytes;
-    size_t touched_bytes; /* beyond this and size_bytes the mapping reads as zero */
-    void *arena;          /* opaque here; NULL while kept for reuse */
-    size_t offset_bytes;  /* of a block that does not begin at base: where it does; else 0 */
-    size_t margin_bytes;  /* then what size_bytes has beyond the block */
+    size_t touched_bytes;  /* beyond this and size_bytes the mapping reads as zero */
+    void *arena;           /* opaque here; NULL while kept for reuse */
+    size_t offset_bytes;   /* of a block that does not begin at base: where it does; else 0 */
+    size_t margin_bytes;   /* then what size_bytes has beyond the block */
+    struct extent *extent; /* of a hook's memory: never kept for reuse */
     uint64_t freed_at_ns;
     struct huge *previous; /* kept mappings, oldest first; or free descriptors */
     struct huge *next;
@@ -54,6 +57,14 @@ MUST_USE struct huge *huge_alloc_growing(void *arena, size_t size_bytes);
 
 /* Frees a block: keeps its mapping or unmaps it. */
 void huge_free(struct huge *huge);
+
+/* A block of size_bytes at the start of an extent that begins a unit; and its end, before the
+ * extent is given back. NULL when memory for the descriptor is refused, or the unit is another's.
+ */
+MUST_USE struct huge *huge_adopt(void *arena, struct extent *extent, size_t size_bytes);
+void huge_disown(struct huge *huge);
+/* The extent of a block has another size now; the block gets size_bytes of it. */
+void huge_note_extent(struct huge *huge, size_t size_bytes);
 
 /* Bytes from size_bytes on may be stale up to touched_bytes: whoever grows a block and promised
  * zeroes clears the bytes between the old size and touched_bytes. */

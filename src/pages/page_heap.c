@@ -7,10 +7,13 @@
 
 #include "base/bits.h"
 #include "os/os.h"
+#include "pages/extent.h"
 #include "pages/hpa.h"
 #include "pages/huge.h"
 #include "pages/idle.h"
 #include "pages/purge.h"
+
+#include <string.h>
 
 enum {
     /* Chunks of a list whose stretches may be too short that are looked at before the next list. */
@@ -23,10 +26,12 @@ struct page_policy page_policy = {
     .huge_pages = HUGE_PAGES_SYSTEM,
 };
 
-void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
+/* The heap is zero but for its lock. */
+static void begin(struct page_heap *heap, void *arena, int64_t decay_ms)
 {
-    *heap = (struct page_heap){.arena = arena, .calls_helper = true};
-    lock_init(&heap->lock, LOCK_PAGES);
+    heap->arena = arena;
+    heap->calls_helper = true;
+    heap->growth_bytes = SIZE_MAX;
     decay_init(&heap->stage[STAGE_DIRTY].decay, decay_ms);
     heap->growth.slack_pages = SLACK_PAGES;
     heap->use_of_break = atomic_load_explicit(&chunk_policy.use_of_break, memory_order_relaxed);
@@ -45,6 +50,26 @@ void page_heap_set_use_of_break(struct page_heap *heap, enum break_use use_of_br
     lock_acquire(&heap->lock);
     heap->use_of_break = use_of_break;
     lock_release(&heap->lock);
+}
+
+void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
+{
+    *heap = (struct page_heap){.calls_helper = true};
+    lock_init(&heap->lock, LOCK_PAGES);
+    begin(heap, arena, decay_ms);
+}
+
+void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms)
+{
+    enum { AFTER_LOCK = offsetof(struct page_heap, lock) + sizeof heap->lock };
+    static_assert(offsetof(struct page_heap, lock) == 0, "all else follows the lock");
+    lock_acquire(&heap->lock);
+    ASSERT(heap->chunk_count == 0);
+    void *arena = heap->arena;
+    memset((char *)heap + AFTER_LOCK, 0, sizeof *heap - AFTER_LOCK);
+    begin(heap, arena, decay_ms);
+    lock_release(&heap->lock);
+    lock_reset_counters(&heap->lock);
 }
 
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms)
@@ -66,6 +91,61 @@ int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage)
     int64_t decay_ms = heap->stage[stage].decay.decay_ms;
     lock_release(&heap->lock);
     return decay_ms;
+}
+
+void page_heap_set_hooks(struct page_heap *heap, struct extent_hooks *hooks, unsigned arena_index)
+{
+    lock_acquire(&heap->lock);
+    heap->hooks_index = arena_index;
+    /* A bin's lock may be held when the peak asks for a purge. */
+    heap->growth.slack_pages = SIZE_MAX / 4;
+    atomic_store_explicit(&heap->hooks, hooks, memory_order_release);
+    lock_release(&heap->lock);
+}
+
+bool page_heap_grow(struct page_heap *heap, unsigned page_count)
+{
+    if (atomic_load_explicit(&heap->hooks, memory_order_relaxed) == NULL) {
+        return false;
+    }
+    size_t least = larger((size_t)page_count * PAGE_BYTES, CHUNK_PIECE_BYTES);
+    for (size_t bytes = CHUNK_BYTES; bytes >= least; bytes /= 2) {
+        struct extent *extent = extent_take(heap, bytes, bytes, true);
+        struct chunk *chunk = extent == NULL ? NULL : chunk_adopt(heap, extent);
+        if (chunk != NULL) {
+            lock_acquire(&heap->lock);
+            page_stock_add(heap, chunk);
+            lock_release(&heap->lock);
+            return true;
+        }
+        if (extent != NULL) {
+            extent_give(heap, extent);
+        }
+    }
+    return false;
+}
+
+void page_heap_set_growth(struct page_heap *heap, size_t growth_bytes)
+{
+    lock_acquire(&heap->lock);
+    heap->growth_bytes = growth_bytes;
+    lock_release(&heap->lock);
+}
+
+size_t page_heap_growth(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    size_t growth_bytes = heap->growth_bytes;
+    lock_release(&heap->lock);
+    return growth_bytes;
+}
+
+void page_heap_count_mapped(struct page_heap *heap, size_t page_count)
+{
+    lock_acquire(&heap->lock);
+    heap->active_pages += page_count - heap->mapped_pages;
+    heap->mapped_pages = page_count;
+    lock_release(&heap->lock);
 }
 
 /* Tells the system once a chunk what the option says of huge pages; by default nothing. */
@@ -90,10 +170,14 @@ static unsigned wanted_pages(struct run_request request)
 /* A chunk in which the request finds a place. */
 static struct chunk *add_chunk(struct page_heap *heap, struct run_request request)
 {
+    if (atomic_load_explicit(&heap->hooks, memory_order_relaxed) != NULL) {
+        return NULL; /* Locks are held. */
+    }
     unsigned least = wanted_pages(request) + request.alignment - 1;
     bool first_use;
     least = least < CHUNK_PAGES ? least : CHUNK_PAGES;
-    struct chunk *chunk = chunk_take(heap, least, heap->use_of_break, &first_use);
+    struct chunk *chunk =
+        chunk_take(heap, least, heap->use_of_break, heap->growth_bytes, &first_use);
     if (chunk != NULL) {
         if (first_use) {
             huge_yield(CHUNK_BYTES);
@@ -365,15 +449,19 @@ struct run *run_alloc_slab(struct page_heap *heap, unsigned page_count)
 static NOINLINE struct run *run_alloc_large_slow(struct page_heap *heap, unsigned page_count,
                                                  uint8_t large_index)
 {
+    struct run_request request = {page_count, 1, 0, false, large_index};
+    bool zeroed;
     struct run *run = large_take(heap, page_count);
     if (run != NULL) {
         count_alloc(heap, run, large_index);
     } else {
-        struct run_request request = {page_count, 1, 0, false, large_index};
-        bool zeroed;
         run = carve_run(heap, request, &zeroed);
     }
     lock_release(&heap->lock);
+    /* The caller of a large block holds no lock. */
+    while (UNLIKELY(run == NULL) && page_heap_grow(heap, page_count)) {
+        run = run_alloc(heap, request, &zeroed);
+    }
     return run;
 }
 
@@ -490,6 +578,53 @@ void run_shrink(struct run *run, unsigned page_count, uint8_t large_index)
     run->page_count = (uint16_t)page_count;
     count_alloc(heap, run, large_index);
     page_stock_unuse(heap, chunk, run->page + page_count, less, less);
+    purge_when_due(heap);
+    lock_release(&heap->lock);
+}
+
+/* A run whose first page has a class code at or after the page; NULL at the end of the chunk. Runs
+ * that are kept whole, pages that are being purged, and what lies beyond a partial chunk have none.
+ * Lock held. */
+static struct run *next_run(struct chunk *chunk, unsigned page)
+{
+    while ((page = bits_next_one(chunk->used, page, CHUNK_PAGES)) < CHUNK_PAGES) {
+        const char *address = chunk_page_address(chunk, page);
+        if (map_code(address) != 0) {
+            return chunk_run(chunk, address);
+        }
+        page++;
+    }
+    return NULL;
+}
+
+void page_heap_visit_runs(struct page_heap *heap, run_visitor visit, void *opaque)
+{
+    lock_acquire(&heap->lock);
+    for (struct chunk *chunk = heap->first_chunk; chunk != NULL; chunk = chunk->next_of_heap) {
+        struct run *run;
+        for (unsigned page = 0; (run = next_run(chunk, page)) != NULL;) {
+            page = run->page + (unsigned)run->page_count;
+            visit(run, opaque);
+        }
+    }
+    lock_release(&heap->lock);
+}
+
+/* What is freed is dirty, so no chunk leaves the heap meanwhile. */
+void page_heap_free_large_runs(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    for (struct chunk *chunk = heap->first_chunk; chunk != NULL; chunk = chunk->next_of_heap) {
+        struct run *run;
+        for (unsigned page = 0; (run = next_run(chunk, page)) != NULL;) {
+            page = run->page + (unsigned)run->page_count;
+            if (run->large_index != LARGE_NONE) {
+                map_set_code(run->first, 0);
+                count_free(heap, run);
+                page_stock_release(heap, run, run->page_count);
+            }
+        }
+    }
     purge_when_due(heap);
     lock_release(&heap->lock);
 }

@@ -7,10 +7,10 @@
  * What falls unused is kept for reuse within the bounds of purge.h. An empty clean chunk goes to
  * the process's pool. The counts and lists are kept by page_stock.h.
  *
- * Invariants: active_pages + recent_pages + dirty + muzzy + clean pages = pages of the heap's
- * chunks; a run in recent_slab[i] has 2^(i + RECENT_SLAB_PAGES_MIN_LG) pages; a chunk is in the
- * list of a stage iff it has pages of that stage, but a dirty one may be missing while it is being
- * purged; nonempty has bit b set iff list[b] is not empty.
+ * Invariants: active_pages - mapped_pages + recent_pages + dirty + muzzy + clean pages = pages of
+ * the heap's chunks; a run in recent_slab[i] has 2^(i + RECENT_SLAB_PAGES_MIN_LG) pages; a chunk is
+ * in the list of a stage iff it has pages of that stage, but a dirty one may be missing while it is
+ * being purged; nonempty has bit b set iff list[b] is not empty.
  *
  * Thread safety: each function takes the heap's lock, except where said. While pages are purged the
  * lock is let go; the pages are marked used meanwhile.
@@ -82,13 +82,19 @@ struct hpa {
 
 struct page_heap {
     struct lock lock;
-    void *arena;       /* immutable: the arena above, opaque here */
-    unsigned place;    /* immutable: where it calls helpers (idle.h) */
-    uint64_t nonempty; /* under the lock, like all that follows */
+    void *arena;    /* immutable: the arena above, opaque here */
+    unsigned place; /* immutable: where it calls helpers (idle.h) */
+    /* NULL: the system's memory. Release; any thread, acquire. */
+    _Atomic(struct extent_hooks *) hooks;
+    unsigned hooks_index; /* what hooks are told of the arena; written before hooks */
+    uint64_t nonempty;    /* under the lock, like all that follows */
     struct chunk *list[PAGE_HEAP_LISTS];
+    struct chunk *first_chunk; /* all chunks, by next_of_heap */
     size_t chunk_count;
     size_t chunk_pages; /* pages of all chunks of this heap */
     size_t active_pages;
+    size_t mapped_pages;      /* of them in mappings of their own, see page_heap_count_mapped() */
+    size_t growth_bytes;      /* address space that may be mapped at once for this heap */
     size_t peak_active_pages; /* the most that active_pages was after a run had been cut */
     struct growth growth;
     size_t large_pages;              /* of them in large blocks, margins included */
@@ -111,6 +117,9 @@ struct page_heap {
     struct run_counter large[LARGE_CLASSES];
     struct page_stage stage[STAGES];
     struct hpa hpa;
+    struct extent *retained; /* that hooks left here, see extent.h */
+    struct extent *free_extents;
+    size_t retained_bytes;
 };
 
 struct run_request {
@@ -131,9 +140,27 @@ extern struct page_policy page_policy;
 
 /* decay_ms: of the dirty pages. No page becomes muzzy until the other function says so. */
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
+/* The same for a heap that was used before and has no chunk left; its lock is free, and stays what
+ * it is. */
+void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms);
 /* From now on unused pages stay in a stage for so long, -1: for ever; 0: not at all. */
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms);
 int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage);
+/* Memory comes from such a table from now on, and goes back to it; arena_index is told to it. What
+ * the heap has already goes back the way it came. */
+void page_heap_set_hooks(struct page_heap *heap, struct extent_hooks *hooks, unsigned arena_index);
+/* Asks the hooks for a chunk with so many adjacent pages, or more. False when they refuse, or the
+ * heap has none: the runs of such a heap are made in the chunks that it has, and who finds no place
+ * asks for more, holding no lock. */
+MUST_USE bool page_heap_grow(struct page_heap *heap, unsigned page_count);
+
+/* Address space is mapped for at most so many bytes at once, but for one chunk at least. */
+void page_heap_set_growth(struct page_heap *heap, size_t growth_bytes);
+size_t page_heap_growth(struct page_heap *heap);
+
+/* So many pages of mappings, which are no runs, are the arena's too: from now on they are part of
+ * active_pages. For a program that reads that number by its address. */
+void page_heap_count_mapped(struct page_heap *heap, size_t page_count);
 /* Whether chunks that it takes from now on may come from the program break. */
 void page_heap_set_use_of_break(struct page_heap *heap, enum break_use use_of_break);
 enum break_use page_heap_use_of_break(struct page_heap *heap);
@@ -176,6 +203,12 @@ void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
 MUST_USE bool page_heap_look(struct page_heap *heap, uint64_t now_ns);
 /* Helpers are gone: what was left to them is looked at when the next page falls unused. */
 void page_heap_forget_helper(struct page_heap *heap);
+
+/* Visits each run of a block or a slab, which the visitor leaves as it is. */
+typedef void (*run_visitor)(struct run *run, void *opaque);
+void page_heap_visit_runs(struct page_heap *heap, run_visitor visit, void *opaque);
+/* Frees each run of a large block: their class codes are 0 then. May purge. */
+void page_heap_free_large_runs(struct page_heap *heap);
 
 /* Unused stretches of one kind and of one size: kinds are STAGE_DIRTY, STAGE_MUZZY and clean. */
 enum { STRETCH_CLEAN = STAGES, STRETCH_KINDS };

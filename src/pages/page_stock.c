@@ -85,6 +85,12 @@ void page_stock_add(struct page_heap *heap, struct chunk *chunk)
 {
     heap->chunk_count++;
     heap->chunk_pages += chunk->valid_pages;
+    chunk->previous_of_heap = NULL;
+    chunk->next_of_heap = heap->first_chunk;
+    if (heap->first_chunk != NULL) {
+        heap->first_chunk->previous_of_heap = chunk;
+    }
+    heap->first_chunk = chunk;
     list_push(heap, chunk, page_stock_list(chunk->longest_free));
 }
 
@@ -96,7 +102,25 @@ static void remove_chunk(struct page_heap *heap, struct chunk *chunk)
     if (UNLIKELY(chunk->hpa_state != HPA_SMALL)) {
         hpa_forget(heap, chunk);
     }
-    chunk_give_back(chunk);
+    *(chunk->previous_of_heap != NULL ? &chunk->previous_of_heap->next_of_heap
+                                      : &heap->first_chunk) = chunk->next_of_heap;
+    if (chunk->next_of_heap != NULL) {
+        chunk->next_of_heap->previous_of_heap = chunk->previous_of_heap;
+    }
+}
+
+void page_stock_take_out(struct page_heap *heap, struct chunk *chunk)
+{
+    ASSERT(chunk->extent != NULL && chunk->free_pages == chunk->valid_pages);
+    for (unsigned i = 0; i < STAGES; i++) {
+        unsigned pages = i == STAGE_DIRTY ? chunk->dirty_pages : chunk->muzzy_pages;
+        heap->stage[i].page_count -= pages;
+        heap->stage[i].purged_pages += pages;
+        if (chunk->stage[i].linked) {
+            stage_remove(heap, i, chunk);
+        }
+    }
+    remove_chunk(heap, chunk);
 }
 
 void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page, unsigned page_count)
@@ -125,8 +149,9 @@ void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page
         stage_append(heap, STAGE_DIRTY, chunk);
     }
     if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0 &&
-        chunk->muzzy_pages == 0) {
+        chunk->muzzy_pages == 0 && chunk->extent == NULL) {
         remove_chunk(heap, chunk);
+        chunk_give_back(chunk);
     }
 }
 

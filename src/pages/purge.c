@@ -6,6 +6,7 @@
 #include "pages/purge.h"
 
 #include "os/os.h"
+#include "pages/extent.h"
 #include "pages/hpa.h"
 #include "pages/idle.h"
 
@@ -95,9 +96,27 @@ static unsigned claim_ranges(struct page_heap *heap, struct chunk *chunk, unsign
     return count;
 }
 
+/* The same by the program's hooks. What they do not take for good they may take lazily. */
+static NOINLINE enum purge_result purge_extent(const struct chunk *chunk, struct page_range range,
+                                               bool lazily)
+{
+    const struct extent *extent = chunk->extent;
+    size_t offset = (size_t)(chunk_page_address(chunk, range.page) - extent->base);
+    size_t size_bytes = (size_t)range.page_count * PAGE_BYTES;
+    if (!lazily && extent_purge(chunk->heap, extent, offset, size_bytes)) {
+        return PURGE_FOR_GOOD;
+    }
+    return extent_purge_lazily(chunk->heap, extent, offset, size_bytes)      ? PURGE_LAZY
+           : lazily && extent_purge(chunk->heap, extent, offset, size_bytes) ? PURGE_FOR_GOOD
+                                                                             : PURGE_REFUSED;
+}
+
 static enum purge_result purge_range(const struct chunk *chunk, struct page_range range,
                                      bool lazily)
 {
+    if (UNLIKELY(chunk->extent != NULL)) {
+        return purge_extent(chunk, range, lazily);
+    }
     char *address = chunk_page_address(chunk, range.page);
     size_t size_bytes = (size_t)range.page_count * PAGE_BYTES;
     if (lazily && os_purge_lazily(address, size_bytes)) {
@@ -116,9 +135,38 @@ static void note_result(struct page_heap *heap, struct chunk *chunk, struct page
     }
 }
 
+/* A chunk of an extent with no page in use leaves whole, whatever its pages are. The lock is let go
+ * meanwhile. */
+static NOINLINE bool return_chunk(struct page_heap *heap, struct chunk *chunk)
+{
+    if (chunk->free_pages != chunk->valid_pages) {
+        return false;
+    }
+    struct extent *extent = chunk->extent;
+    page_stock_take_out(heap, chunk);
+    lock_release(&heap->lock);
+    chunk_disown(chunk);
+    extent_give(heap, extent);
+    lock_acquire(&heap->lock);
+    return true;
+}
+
+/* Returns all such chunks: clean ones are in the list of no stage. */
+static NOINLINE void return_unused_chunks(struct page_heap *heap)
+{
+    struct chunk *chunk = heap->first_chunk;
+    while (chunk != NULL) {
+        bool gone = chunk->extent != NULL && return_chunk(heap, chunk);
+        chunk = gone ? heap->first_chunk : chunk->next_of_heap;
+    }
+}
+
 /* The lock is let go meanwhile; claimed pages keep the chunk in this heap. */
 static void purge_chunk(struct page_heap *heap, struct chunk *chunk, struct purge purge)
 {
+    if (UNLIKELY(chunk->extent != NULL) && return_chunk(heap, chunk)) {
+        return;
+    }
     unsigned from = 0;
     while (from < CHUNK_PAGES) {
         struct page_range ranges[PURGE_RANGES];
@@ -196,6 +244,9 @@ void purge_for_good(struct page_heap *heap, size_t keep_pages)
 {
     purge_dirty(heap, keep_pages, false);
     purge_muzzy(heap, 0);
+    if (atomic_load_explicit(&heap->hooks, memory_order_relaxed) != NULL) {
+        return_unused_chunks(heap);
+    }
 }
 
 void purge_by_time(struct page_heap *heap, uint64_t now_ns)

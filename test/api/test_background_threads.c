@@ -299,7 +299,7 @@ static void wait_for_child(pid_t child)
 static void scene_fork(void)
 {
     fall_idle(HELD_BYTES);
-    for (unsigned i = 0; i < FORKS; i++) {
+    for (int i = 0; i < FORKS; i++) {
         pid_t child = fork();
         CHILD_EXPECT(child >= 0);
         if (child == 0) {
@@ -319,7 +319,7 @@ static void scene_fork(void)
             exit(0);
         }
         fill();
-        free_from(i);
+        free_from((unsigned)i);
         wait_for_child(child);
     }
     fall_idle(HELD_BYTES);
@@ -357,7 +357,7 @@ static void scene_toggle(void)
     CHILD_EXPECT(pthread_create(&threads[0], NULL, keep_allocating, &stop) == 0);
     CHILD_EXPECT(pthread_create(&threads[1], NULL, toggle, NULL) == 0);
     CHILD_EXPECT(pthread_create(&threads[2], NULL, toggle, NULL) == 0);
-    for (unsigned i = 0; i < FORKS; i++) {
+    for (int i = 0; i < FORKS; i++) {
         pid_t child = fork();
         CHILD_EXPECT(child >= 0);
         if (child == 0) {

@@ -341,6 +341,126 @@ static void arenas_end_at_the_limit_and_the_idle_one_is_chosen(void **state)
     assert_ptr_equal(arena_choose(arena_get(7)), arena_get(5));
 }
 
+static void a_manual_arena_ends_and_its_index_serves_again(void **state)
+{
+    (void)state;
+    struct arena *first = arena_create_manual();
+    struct arena *second = arena_create_manual();
+    assert_int_equal(first->index, ARENAS + 1); /* behind that of oversize blocks */
+    assert_int_equal(second->index, ARENAS + 2);
+    assert_int_equal(arena_visible_count(), ARENAS + 3);
+    assert_true(arena_count() <= ARENAS);
+    char name[ARENA_NAME_BYTES];
+    arena_name(second, name);
+    assert_string_equal(name, "manual_14");
+    atomic_store(&first->thread_count, 1);
+    assert_false(arena_end_begins(first));
+    atomic_store(&first->thread_count, 0);
+    assert_false(arena_end_begins(arena_get(0)));
+    assert_true(arena_end_begins(first));
+    assert_false(arena_end_begins(first));
+    arena_set_name(first, "old");
+    first->bin[3].counters.alloc_count = 5;
+    arena_end(first);
+    assert_null(arena_get(ARENAS + 1));
+    assert_ptr_equal(arena_get(ARENAS + 2), second);
+    assert_int_equal(arena_visible_count(), ARENAS + 3);
+    assert_true(arena_end_begins(second));
+    arena_end(second);
+    /* The one destroyed last comes first, as new. */
+    assert_ptr_equal(arena_create_manual(), second);
+    assert_ptr_equal(arena_create_manual(), first);
+    assert_int_equal(first->index, ARENAS + 1);
+    assert_int_equal(first->bin[3].counters.alloc_count, 0);
+    arena_name(first, name);
+    assert_string_equal(name, "manual_13");
+    assert_true(arena_end_begins(first));
+    arena_end(first);
+    assert_true(arena_end_begins(second));
+    arena_end(second);
+}
+
+static void an_arena_with_pages_left_is_not_used_again_but_its_index_is(void **state)
+{
+    (void)state;
+    struct arena *stuck = arena_create_manual();
+    unsigned index = stuck->index;
+    void *blocks[1];
+    assert_int_equal(fill(stuck, 0, blocks, 1), 1);
+    assert_true(arena_end_begins(stuck));
+    arena_end(stuck);
+    struct arena *fresh = arena_create_manual();
+    assert_ptr_not_equal(fresh, stuck);
+    assert_int_equal(fresh->index, index);
+    assert_ptr_equal(arena_get(index), fresh);
+    assert_true(arena_end_begins(fresh));
+    arena_end(fresh);
+}
+
+static void oversize_blocks_have_an_arena_behind_the_automatic_ones(void **state)
+{
+    (void)state;
+    struct arena *own = thread_arena();
+    assert_ptr_equal(arena_for_size(own, (8u << 20) - 1), own);
+    struct arena *oversize = arena_for_size(own, 8u << 20);
+    assert_ptr_not_equal(oversize, own);
+    assert_ptr_equal(arena_for_size(own, SIZE_MAX), oversize);
+    assert_ptr_equal(arena_for_size(oversize, 8u << 20), oversize);
+    assert_int_equal(arena_limit(), ARENAS);
+    assert_int_equal(oversize->index, ARENAS);
+    assert_ptr_equal(arena_get(ARENAS), oversize);
+    struct arena *manual = arena_create_manual();
+    assert_ptr_equal(arena_for_size(manual, 8u << 20), manual);
+    assert_true(arena_end_begins(manual));
+    arena_end(manual);
+    atomic_store(&own->oversize_bytes, 0);
+    assert_ptr_equal(arena_for_size(own, SIZE_MAX), own);
+    atomic_store(&own->oversize_bytes, 100000);
+    assert_ptr_equal(arena_for_size(own, 99999), own);
+    assert_ptr_equal(arena_for_size(own, 100000), oversize);
+    atomic_store(&own->oversize_bytes, 8u << 20);
+}
+
+/* Runs in a child whose allocator has not counted CPUs yet. */
+static void the_oversize_arena_waits_for_its_index(void)
+{
+    if (!process_start()) {
+        _exit(1);
+    }
+    struct arena *oversize = arena_for_size(thread_arena(), 9u << 20);
+    unsigned index = 0;
+    bool seen = false;
+    struct arena *arena;
+    while ((arena = arena_next(&index)) != NULL) {
+        seen |= arena == oversize;
+    }
+    bool waits = arena_get(ARENAS) == NULL && oversize != thread_arena();
+    bool placed = arena_visible_count() == ARENAS + 1 && arena_get(ARENAS) == oversize;
+    index = 0;
+    unsigned count = 0;
+    while ((arena = arena_next(&index)) != NULL) {
+        count += arena == oversize;
+    }
+    _exit(seen && waits && placed && count == 1 && oversize->index == ARENAS ? 0 : 2);
+}
+
+static int run_waiting_child(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        the_oversize_arena_waits_for_its_index();
+    }
+    int status = -1;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : -1;
+}
+
+/* Before the first call of the parent, so that the child starts the allocator itself. */
+static int start_after_child(void **state)
+{
+    return run_waiting_child(state) == 0 ? start_allocator(state) : -1;
+}
+
 static void an_arena_has_the_decay_times_of_its_making(void **state)
 {
     (void)state;
@@ -369,8 +489,11 @@ int main(void)
         cmocka_unit_test(fork_holds_every_lock_and_passes_through_its_own),
         cmocka_unit_test(a_block_that_comes_twice_aborts),
         cmocka_unit_test(an_arena_has_the_decay_times_of_its_making),
+        cmocka_unit_test(a_manual_arena_ends_and_its_index_serves_again),
+        cmocka_unit_test(an_arena_with_pages_left_is_not_used_again_but_its_index_is),
+        cmocka_unit_test(oversize_blocks_have_an_arena_behind_the_automatic_ones),
         cmocka_unit_test(threads_that_share_an_arena_never_share_a_block),
         cmocka_unit_test(arenas_end_at_the_limit_and_the_idle_one_is_chosen),
     };
-    return cmocka_run_group_tests(tests, start_allocator, NULL);
+    return cmocka_run_group_tests(tests, start_after_child, NULL);
 }

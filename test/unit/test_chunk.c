@@ -35,7 +35,7 @@ static bool first_use;
 
 static struct chunk *must_take(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, &first_use);
+    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     assert_non_null(chunk);
     assert_true(chunk_is_valid(chunk));
     return chunk;
@@ -454,7 +454,7 @@ static void each_damage_is_seen(void **state)
 
 static void use_pages_twice(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, &first_use);
+    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     chunk_use(chunk, 15, 1);
@@ -462,7 +462,7 @@ static void use_pages_twice(void)
 
 static void unuse_unused_pages(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, &first_use);
+    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     (void)chunk_unuse(chunk, 8, 9, 0);
@@ -470,7 +470,7 @@ static void unuse_unused_pages(void)
 
 static void give_back_used_chunk(void)
 {
-    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, &first_use);
+    struct chunk *chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     CHILD_EXPECT(chunk != NULL);
     chunk_use(chunk, 8, 8);
     chunk_give_back(chunk);
@@ -493,7 +493,8 @@ static void take_under_a_limit(void)
     limit_address_space((size_t)7 << 20);
     struct chunk *chunk;
     unsigned partial = 0;
-    for (unsigned i = 0; (chunk = chunk_take(&heap, 1, BREAK_DISABLED, &first_use)) != NULL; i++) {
+    for (unsigned i = 0;
+         (chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use)) != NULL; i++) {
         CHILD_EXPECT(i < 100000);
         CHILD_EXPECT(chunk_is_valid(chunk));
         CHILD_EXPECT(map_owner(chunk->base) == chunk);
@@ -511,9 +512,9 @@ static void take_under_a_limit(void)
         partial += chunk->valid_pages < CHUNK_PAGES;
     }
     CHILD_EXPECT(partial > 0);
-    CHILD_EXPECT(chunk_take(&heap, 1, BREAK_DISABLED, &first_use) == NULL);
+    CHILD_EXPECT(chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use) == NULL);
     limit_address_space((size_t)64 << 20);
-    chunk = chunk_take(&heap, 1, BREAK_DISABLED, &first_use);
+    chunk = chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use);
     CHILD_EXPECT(chunk != NULL);
     CHILD_EXPECT(chunk->valid_pages == CHUNK_PAGES);
 }

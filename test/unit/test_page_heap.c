@@ -524,7 +524,7 @@ static void run_out_of_memory(void)
     /* Spare chunks of the pool need no address space: use them up first. */
     while (chunk_pool_statistics().spare_bytes > 0) {
         bool first_use;
-        CHILD_EXPECT(chunk_take(&heap, 1, BREAK_DISABLED, &first_use) != NULL);
+        CHILD_EXPECT(chunk_take(&heap, 1, BREAK_DISABLED, SIZE_MAX, &first_use) != NULL);
     }
     limit_address_space((size_t)9 << 20);
     for (unsigned step = 0; step < 6000; step++) {

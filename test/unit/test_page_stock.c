@@ -30,7 +30,7 @@ static void each_length_has_its_list_and_longer_ones_never_a_lower(void **state)
 static struct chunk *add_used_chunk(struct page_heap *heap)
 {
     bool first_use;
-    struct chunk *chunk = chunk_take(heap, CHUNK_PAGES, BREAK_DISABLED, &first_use);
+    struct chunk *chunk = chunk_take(heap, CHUNK_PAGES, BREAK_DISABLED, SIZE_MAX, &first_use);
     assert_non_null(chunk);
     page_stock_add(heap, chunk);
     page_stock_use(heap, chunk, 0, CHUNK_PAGES);

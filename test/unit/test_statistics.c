@@ -231,8 +231,9 @@ static void the_parts_add_up_to_the_whole(void **state)
     }
     struct statistics whole = refreshed();
     struct arena_totals sum = {0};
-    for (unsigned i = 0; i < arena_count(); i++) {
-        const struct arena_totals *totals = &statistics_part(arena_get(i))->totals;
+    const struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+        const struct arena_totals *totals = &statistics_part(arena)->totals;
         for (unsigned word = 0; word < sizeof sum / sizeof(uint64_t); word++) {
             ((uint64_t *)&sum)[word] += ((const uint64_t *)totals)[word];
         }

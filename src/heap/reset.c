@@ -1,0 +1,69 @@
+/* reset.c: slabs by bins, then runs, then mappings. See reset.h.
+ *
+ * A bin's lock is held while its slabs are collected: nobody finds one of them there any more when
+ * they are given back.
+ */
+#include "heap/reset.h"
+
+#include "heap/large.h"
+#include "pages/extent.h"
+
+struct slab_search {
+    uint8_t class_index;
+    struct run *found; /* by `next` */
+};
+
+static void visit_run(struct run *run, void *opaque)
+{
+    struct slab_search *search = opaque;
+    bool is_slab = run->large_index == LARGE_NONE || run->large_index == LARGE_GUARDED;
+    if (is_slab && run->class_index == search->class_index) {
+        run->next = search->found;
+        search->found = run;
+    }
+}
+
+/* All slabs of the bin, out of it. */
+static struct run *take_slabs(struct arena *arena, uint8_t class_index)
+{
+    struct bin *bin = &arena->bin[class_index];
+    struct slab_search search = {class_index, NULL};
+    lock_acquire(&bin->lock);
+    if (bin->counters.current_slabs > 0) {
+        page_heap_visit_runs(&arena->pages, visit_run, &search);
+    }
+    bin->first = NULL;
+    bin->last = NULL;
+    bin->empty = NULL;
+    bin->holes.purged_pages = 0;
+    bin->counters.current_slabs = 0;
+    bin->counters.slab_regions = 0;
+    bin->counters.queued_slabs = 0;
+    bin->counters.free_count = bin->counters.alloc_count;
+    lock_release(&bin->lock);
+    return search.found;
+}
+
+void arena_reset(struct arena *arena)
+{
+    ASSERT(arena->is_manual);
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        struct run *next;
+        for (struct run *slab = take_slabs(arena, i); slab != NULL; slab = next) {
+            next = slab->next;
+            slab->free_count = slab->region_count;
+            slab_delete(slab);
+        }
+    }
+    page_heap_free_large_runs(&arena->pages);
+    large_free_mappings(arena);
+}
+
+void arena_empty(struct arena *arena)
+{
+    arena_reset(arena);
+    page_heap_purge(&arena->pages, 0);
+    if (atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL) {
+        extent_destroy_retained(&arena->pages);
+    }
+}
