@@ -43,8 +43,8 @@ MUST_USE void *large_alloc_cached(struct arena *arena, uint8_t class_index);
  * bytes. Below, it gets room behind it. */
 enum { GROWING_BYTES = 192 * 1024 };
 
-/* A block of size_bytes, above 32 KiB, that will probably grow, for a thread of the arena. NULL when
- * memory is refused, or blocks may be special. */
+/* A block of size_bytes, above 32 KiB, that will probably grow, for a thread of the arena. NULL
+ * when memory is refused, or blocks may be special. */
 MUST_USE void *large_alloc_growing(struct arena *arena, size_t size_bytes);
 
 /* The class by which a run's block is counted, of a multiple of 4 KiB up to 1 MiB. */
