@@ -19,11 +19,12 @@ struct held {
     size_t usable_bytes;
 };
 
+static struct held held_blocks[HELD_BLOCKS]; /* under the lock: a ring */
+
 static struct {
     struct lock lock;
-    struct held held[HELD_BLOCKS]; /* under the lock: a ring */
-    unsigned next;                 /* under the lock: the place of the oldest, taken next */
-    size_t bytes;                  /* under the lock */
+    unsigned next; /* under the lock: the place of the oldest, taken next */
+    size_t bytes;  /* under the lock */
 } quarantine = {.lock = {.rank = LOCK_QUARANTINE}};
 
 bool quarantine_wants(const void *block)
@@ -47,7 +48,7 @@ static void check_content(struct held held)
 static bool holds(const unsigned char *block)
 {
     for (unsigned i = 0; i < HELD_BLOCKS; i++) {
-        if (quarantine.held[i].block == block) {
+        if (held_blocks[i].block == block) {
             return true;
         }
     }
@@ -58,10 +59,10 @@ void *quarantine_exchange(void *block, size_t usable_bytes)
 {
     lock_acquire(&quarantine.lock);
     bool twice = holds(block);
-    struct held oldest = quarantine.held[quarantine.next];
+    struct held oldest = held_blocks[quarantine.next];
     if (!twice) {
         memset(block, PATTERN_BYTE, usable_bytes);
-        quarantine.held[quarantine.next] = (struct held){block, usable_bytes};
+        held_blocks[quarantine.next] = (struct held){block, usable_bytes};
         quarantine.next = (quarantine.next + 1) % HELD_BLOCKS;
         quarantine.bytes += usable_bytes - oldest.usable_bytes;
     }

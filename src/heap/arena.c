@@ -455,7 +455,9 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
         }
         bin->counters.current_slabs--;
         bin->counters.slab_regions -= slab->region_count;
-        bin->holes.purged_pages -= bits_count(slab->purged);
+        if (UNLIKELY(slab->purged != 0)) {
+            bin->holes.purged_pages -= bits_count(slab->purged);
+        }
         return slab;
     }
     if (before == 0) {

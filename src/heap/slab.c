@@ -136,12 +136,11 @@ void slab_delete(struct run *slab)
         delete_guarded(slab);
         return;
     }
-    unsigned touched = touched_pages(slab);
     map_set_codes(chunk_page_address(slab->chunk, slab->page), slab->page_count, 0);
     if (slab->fresh == slab->region_count) {
         run_free_slab(slab);
     } else {
-        run_free(slab, touched);
+        run_free(slab, touched_pages(slab));
     }
 }
 
