@@ -46,6 +46,9 @@ static inline void branch_is_wrong(const char *file, int line, const char *text)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define MUST_USE __attribute__((warn_unused_result))
 #define COLD __attribute__((cold))
+/* Reads aligned numbers that their owner changes by plain stores, which must stay as cheap as they
+ * are: the reader may see the one before. */
+#define READS_OTHERS __attribute__((no_sanitize("thread")))
 /* Data of the fast paths: its address is known, and not loaded from the global offset table. On
  * x86-64 the linker turns such a load into an address by itself, on aarch64 it does not. */
 #define HIDDEN __attribute__((visibility("hidden")))

@@ -118,12 +118,12 @@ struct cache *cache_init(void *block, struct arena *arena)
     return cache;
 }
 
-static unsigned bin_count(const struct cache_bin *bin)
+READS_OTHERS static unsigned bin_count(const struct cache_bin *bin)
 {
     return (unsigned)(bin->bottom - bin->head);
 }
 
-static uint64_t bin_requests(const struct cache *cache, unsigned bin)
+READS_OTHERS static uint64_t bin_requests(const struct cache *cache, unsigned bin)
 {
     return cache->requests[bin] + (CACHE_LEFT - cache->front.bin[bin].left);
 }
@@ -605,12 +605,12 @@ void cache_end(struct cache *cache)
     drop_outside_pieces(cache);
 }
 
-uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index)
+READS_OTHERS uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index)
 {
     return bin_requests(cache, class_index + 1u) - cache->requests_told[class_index + 1u];
 }
 
-uint64_t cache_untold(const struct cache *cache, uint64_t untold[CACHED_CLASSES])
+READS_OTHERS uint64_t cache_untold(const struct cache *cache, uint64_t untold[CACHED_CLASSES])
 {
     uint64_t classes = 0;
     for (uint64_t bins = cache->used; bins != 0; bins &= bins - 1) {
@@ -653,7 +653,7 @@ uint64_t cache_freed_bytes(const struct cache *cache)
     return bytes;
 }
 
-size_t cache_cached_bytes(const struct cache *cache)
+READS_OTHERS size_t cache_cached_bytes(const struct cache *cache)
 {
     size_t bytes = 0;
     for (uint64_t bins = cache->used; bins != 0; bins &= bins - 1) {

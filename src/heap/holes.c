@@ -98,7 +98,7 @@ void holes_sweep(struct arena *arena, uint8_t class_index, unsigned which)
     struct bin *bin = &arena->bin[class_index];
     struct holes *holes = &bin->holes;
     lock_acquire(&bin->lock);
-    int64_t decay_ms = arena->pages.stage[STAGE_DIRTY].decay.decay_ms;
+    int64_t decay_ms = page_heap_decay_ms(&arena->pages, STAGE_DIRTY);
     if (atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL) {
         /* A hook would have to be called for each hole, without the lock. */
         holes->sweep_from_bytes = SIZE_MAX;
@@ -133,7 +133,7 @@ static enum idleness look_at(struct bin *bin)
 
 bool holes_look(struct arena *arena, uint64_t now_ns)
 {
-    int64_t decay_ms = arena->pages.stage[STAGE_DIRTY].decay.decay_ms;
+    int64_t decay_ms = page_heap_decay_ms(&arena->pages, STAGE_DIRTY);
     uint64_t seen_ns = atomic_load_explicit(&arena->holes_seen_ns, memory_order_relaxed);
     if (decay_ms < 0) {
         return false;

@@ -141,8 +141,7 @@ static inline void lock_release(struct lock *lock)
 /* How often the lock was taken, looked at without taking it. Equal to an earlier number: whatever
  * the lock guards has not changed since, as far as the caller could know. A plain load of eight
  * bytes, beside plain stores under the lock, which must stay as cheap as they are. */
-__attribute__((no_sanitize("thread"))) static inline uint64_t
-lock_acquire_count(const struct lock *lock)
+READS_OTHERS static inline uint64_t lock_acquire_count(const struct lock *lock)
 {
     return *(const volatile uint64_t *)&lock->acquire_count;
 }

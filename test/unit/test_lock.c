@@ -11,6 +11,11 @@
 #include <pthread.h>
 
 enum { WORKERS = 4, ROUNDS = 50000 };
+#ifdef __SANITIZE_THREAD__
+enum { FORKS = 8 }; /* a second each */
+#else
+enum { FORKS = 50 };
+#endif
 
 static uint32_t word_of(struct lock *lock)
 {
@@ -369,7 +374,7 @@ static void a_fork_beside_a_busy_thread_gives_a_whole_child(void **state)
     lock_init(&busy.lock, LOCK_META);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, keep_busy, &busy), 0);
-    for (unsigned i = 0; i < 50; i++) {
+    for (unsigned i = 0; i < FORKS; i++) {
         lock_fork_begins();
         lock_hold_for_fork(&busy.lock);
         pid_t child = _Fork();
