@@ -6,6 +6,7 @@
 
 #include "base/print.h"
 #include "config/options.h"
+#include "heap/large.h"
 
 #include <string.h>
 
@@ -74,6 +75,19 @@ void *quarantine_exchange(void *block, size_t usable_bytes)
         check_content(oldest);
     }
     return oldest.block;
+}
+
+void quarantine_forget(const struct arena *arena)
+{
+    lock_acquire(&quarantine.lock);
+    for (unsigned i = 0; i < HELD_BLOCKS; i++) {
+        struct held *held = &held_blocks[i];
+        if (held->block != NULL && large_arena(held->block, map_code(held->block)) == arena) {
+            quarantine.bytes -= held->usable_bytes;
+            *held = (struct held){NULL, 0};
+        }
+    }
+    lock_release(&quarantine.lock);
 }
 
 size_t quarantine_bytes(void)

@@ -14,7 +14,7 @@
 #ifndef CACHE_QUARANTINE_H
 #define CACHE_QUARANTINE_H
 
-#include "os/lock.h"
+#include "heap/arena.h"
 
 #include <stddef.h>
 
@@ -25,6 +25,9 @@ bool quarantine_wants(const void *block);
  * content was as it must be; or NULL. Aborts when one was written to, or the block is held already.
  */
 MUST_USE void *quarantine_exchange(void *block, size_t usable_bytes);
+
+/* Lets go, unfreed, the blocks of an arena that is about to be emptied. */
+void quarantine_forget(const struct arena *arena);
 
 /* Usable bytes of the blocks that are held. */
 size_t quarantine_bytes(void);

@@ -4,6 +4,7 @@
  * nothing else is asked of it then.
  */
 #include "base/text.h"
+#include "cache/quarantine.h"
 #include "cache/thread.h"
 #include "config/options.h"
 #include "control/ctl_values.h"
@@ -228,6 +229,14 @@ static struct arena *manual_arena(const size_t *mib)
     return arena;
 }
 
+/* What a reset discards is no longer held back either. */
+static void forget_held(const struct arena *arena)
+{
+    if (options.lg_san_uaf_align >= 0) {
+        quarantine_forget(arena);
+    }
+}
+
 int act_arena_reset(const size_t *mib, const void *new_value)
 {
     (void)new_value;
@@ -235,6 +244,7 @@ int act_arena_reset(const size_t *mib, const void *new_value)
     if (arena == NULL) {
         return EFAULT;
     }
+    forget_held(arena);
     arena_reset(arena);
     return 0;
 }
@@ -246,6 +256,7 @@ int act_arena_destroy(const size_t *mib, const void *new_value)
     if (arena == NULL || !arena_end_begins(arena)) {
         return EFAULT;
     }
+    forget_held(arena);
     arena_empty(arena);
     statistics_note_destroyed(arena);
     arena_end(arena);

@@ -711,16 +711,37 @@ void arenas_visit_locks(void (*visit)(struct lock *lock))
     }
 }
 
+/* A thread may still be at work in an arena that was destroyed meanwhile. Table's lock held. */
+static void visit_gone_bins(void (*visit)(struct lock *lock))
+{
+    for (struct arena *arena = arenas.gone; arena != NULL; arena = arena->next_gone) {
+        for (unsigned bin = 0; bin < SMALL_CLASSES; bin++) {
+            visit(&arena->bin[bin].lock);
+        }
+    }
+}
+
+static void visit_gone_pages(void (*visit)(struct lock *lock))
+{
+    for (struct arena *arena = arenas.gone; arena != NULL; arena = arena->next_gone) {
+        visit(&arena->pages.lock);
+    }
+}
+
 void arenas_hold_locks(void)
 {
     lock_hold_for_fork(&arenas.lock);
+    visit_gone_bins(lock_hold_for_fork);
     arenas_visit_locks(lock_hold_for_fork);
+    visit_gone_pages(lock_hold_for_fork);
 }
 
 /* The lock of the table goes last: no arena may come while the others are let go. */
 void arenas_release_locks(void)
 {
+    visit_gone_pages(lock_release_after_fork);
     arenas_visit_locks(lock_release_after_fork);
+    visit_gone_bins(lock_release_after_fork);
     lock_release_after_fork(&arenas.lock);
 }
 

@@ -10,14 +10,16 @@
 
 struct slab_search {
     uint8_t class_index;
-    struct run *found; /* by `next` */
+    const struct run *empty; /* the bin's: the others without blocks are being given back */
+    struct run *found;       /* by `next` */
 };
 
 static void visit_run(struct run *run, void *opaque)
 {
     struct slab_search *search = opaque;
     bool is_slab = run->large_index == LARGE_NONE || run->large_index == LARGE_GUARDED;
-    if (is_slab && run->class_index == search->class_index) {
+    bool is_leaving = run->free_count == run->region_count && run != search->empty;
+    if (is_slab && !is_leaving && run->class_index == search->class_index) {
         run->next = search->found;
         search->found = run;
     }
@@ -27,8 +29,8 @@ static void visit_run(struct run *run, void *opaque)
 static struct run *take_slabs(struct arena *arena, uint8_t class_index)
 {
     struct bin *bin = &arena->bin[class_index];
-    struct slab_search search = {class_index, NULL};
     lock_acquire(&bin->lock);
+    struct slab_search search = {class_index, bin->empty, NULL};
     if (bin->counters.current_slabs > 0) {
         page_heap_visit_runs(&arena->pages, visit_run, &search);
     }

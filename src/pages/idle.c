@@ -55,7 +55,8 @@ void idle_share(unsigned helpers, bool relieve)
 
 unsigned idle_helper(unsigned place)
 {
-    return place % (1 + atomic_load_explicit(&share.more, memory_order_relaxed));
+    unsigned helper = place % (1 + atomic_load_explicit(&share.more, memory_order_relaxed));
+    return is_there(helper) ? helper : 0;
 }
 
 /* Changes the word unless it is ROUSED or nobody's; a call leaves an urgent one as it is. Result:
@@ -104,15 +105,9 @@ void idle_sleep(unsigned helper)
     }
 }
 
-static unsigned helper_to_call(unsigned place)
-{
-    unsigned helper = idle_helper(place);
-    return is_there(helper) ? helper : 0;
-}
-
 void idle_call(unsigned place)
 {
-    unsigned helper = helper_to_call(place);
+    unsigned helper = idle_helper(place);
     if (change(helper, CALLED) == ASLEEP) {
         wake(helper);
     }
@@ -121,7 +116,7 @@ void idle_call(unsigned place)
 /* A nap may go on while the word says CALLED. */
 void idle_urge(unsigned place)
 {
-    unsigned helper = helper_to_call(place);
+    unsigned helper = idle_helper(place);
     uint32_t before = change(helper, URGED);
     if (before == NAPPING || before == ASLEEP || before == CALLED) {
         wake(helper);

@@ -14,7 +14,7 @@
  * at once. An urgent one ends a nap too. ROUSED stays until the next idle_start(): that helper is
  * wanted no more. NOBODY: there is none.
  *
- * Places have numbers: an arena's is its index modulo IDLE_PLACES. Each helper has the places whose
+ * Places have numbers: an arena's is its turn of being made, modulo IDLE_PLACES. Each helper has the places whose
  * number modulo the number of helpers is its own; while one is not there yet, helper 0 is called,
  * which makes it. Any thread may call. No lock is taken.
  */
@@ -41,7 +41,7 @@ static inline bool idle_relieves(void)
 {
     return atomic_load_explicit(&idle_relief, memory_order_relaxed);
 }
-/* The helper of a place. */
+/* The helper of a place; the first where its own is not there. */
 unsigned idle_helper(unsigned place);
 
 /* The helper: a look begins; calls from now on count. */

@@ -66,8 +66,12 @@ void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms)
     lock_acquire(&heap->lock);
     ASSERT(heap->chunk_count == 0);
     void *arena = heap->arena;
+    unsigned place = heap->place;
+    struct extent *free_extents = heap->free_extents;
     memset((char *)heap + AFTER_LOCK, 0, sizeof *heap - AFTER_LOCK);
     begin(heap, arena, decay_ms);
+    heap->place = place;
+    heap->free_extents = free_extents;
     lock_release(&heap->lock);
     lock_reset_counters(&heap->lock);
 }
@@ -618,7 +622,7 @@ void page_heap_free_large_runs(struct page_heap *heap)
         struct run *run;
         for (unsigned page = 0; (run = next_run(chunk, page)) != NULL;) {
             page = run->page + (unsigned)run->page_count;
-            if (run->large_index != LARGE_NONE) {
+            if (run->large_index < LARGE_CLASSES) {
                 map_set_code(run->first, 0);
                 count_free(heap, run);
                 page_stock_release(heap, run, run->page_count);

@@ -272,7 +272,7 @@ static void the_active_pages_are_right_at_their_address(void **state)
                (unsigned long)stat_of(arena, "pactive"));
         size_t before = *pages;
         if (i % 3 == 0) {
-            block = mallocx(100000 << (i % 8), MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE);
+            block = mallocx((size_t)100000 << (i % 8), MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE);
             assert_true(*pages > before);
         } else if (i % 3 == 1) {
             size_t wish = sallocx(block, 0) / 2 + 4095;

@@ -317,8 +317,7 @@ static void count_cache(struct cache *cache, void *opaque)
 
 static void *outlive_main(void *unused)
 {
-    call();
-    wait_for_helpers(1);
+    call(); /* The main thread waits for the helper, which may leave once that has gone. */
     for (unsigned caches = 2; caches != 1;) {
         caches = 0;
         thread_for_each_cache(count_cache, &caches);
