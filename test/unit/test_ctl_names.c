@@ -142,6 +142,7 @@ static void the_short_cut_answers_what_the_whole_road_does(void **state)
                 compare_roads(mib, count, 8, &taken);
                 compare_roads(mib, count, 4, &taken);
                 compare_roads(mib, count, 1, &taken);
+                EXPECT(!ctl_names_is_number(mib, count, 0), "%s: no bytes", rows[row].path);
             }
             mib[i] = right;
         }
