@@ -84,6 +84,7 @@ bool ctl_start(void)
         ctl_names_start();
         for (unsigned i = 0; i < CTL_ROWS; i++) {
             ctl_words[i].number_bytes = number_bytes(&rows[i], &ctl_words[i]);
+            ctl_words[i].number_count = ctl_words[i].number_bytes > 0 ? ctl_words[i].count : 0;
         }
         names_are_known = true;
     }

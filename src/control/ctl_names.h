@@ -30,9 +30,9 @@ struct ctl_words {
     uint16_t number[CTL_DEPTH_MAX];
     uint8_t count;
     /* The common call, which reads a number and writes nothing, needs to look at no more: */
-    uint8_t number_bytes;              /* 4 or 8; 0: it is not so simple */
-    uint16_t limit[CTL_DEPTH_MAX + 1]; /* an index below it is known, or the reader looks; a word: 0
-                                        * (one more than there are, for a size of 2^n) */
+    uint8_t number_bytes;          /* 4 or 8 */
+    uint16_t limit[CTL_DEPTH_MAX]; /* an index below it is known, or the reader looks; a word: 0 */
+    uint16_t number_count;         /* count; 0, which no MIB has: it is not so simple */
 };
 
 static_assert(sizeof(struct ctl_words) == 32, "found by a shift");
@@ -61,7 +61,7 @@ static inline bool ctl_names_is_number(const size_t *mib, size_t length, size_t 
         return false;
     }
     const struct ctl_words *words = &ctl_words[mib[last]];
-    if (UNLIKELY(words->count != length || words->number_bytes != bytes)) {
+    if (UNLIKELY(words->number_count != length || words->number_bytes != bytes)) {
         return false;
     }
     for (size_t i = 0; i < last; i++) {

@@ -440,13 +440,6 @@ int read_page_slabs(const size_t *mib, size_t argument, struct ctl_value *value)
                : part_number(mib, argument + index * sizeof(struct hpa_slabs), value);
 }
 
-int read_control_lock(const size_t *mib, size_t argument, struct ctl_value *value)
-{
-    (void)mib;
-    struct lock_counters counters = statistics_control_lock();
-    return number(value, field_at(&counters, argument));
-}
-
 int read_active_now(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)mib;

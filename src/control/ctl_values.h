@@ -52,7 +52,7 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(read_option_source) \
     X(read_arena_initialized) X(read_arena_dss) X(read_arena_decay) X(read_arena_count) \
     X(read_default_decay) X(read_class_size) X(read_class_regions) X(read_class_slab_size) \
-    X(read_zero_reallocs) X(read_control_lock) X(read_part) X(read_bin) X(read_bin_lock) \
+    X(read_zero_reallocs) X(read_part) X(read_bin) X(read_bin_lock) \
     X(read_large) X(read_stretch) X(read_page_slabs) X(read_active_now) X(read_cache_limit) \
     X(read_default_cache_limit) X(read_cached_classes) X(read_background) \
     X(read_background_limit) X(read_thread_counter) X(read_thread_peak) \

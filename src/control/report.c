@@ -536,10 +536,13 @@ static void print_part(struct printer *printer, const struct arena_statistics *p
     }
 }
 
-static bool has_several_arenas(void)
+/* Whether the first arena is the only one, and has a part, which is missing when memory for it was
+ * refused. */
+static bool one_arena_says_all(void)
 {
     unsigned index = 0;
-    return arena_next(&index) != NULL && arena_next(&index) != NULL;
+    const struct arena *first = arena_next(&index);
+    return first != NULL && statistics_part(first) != NULL && arena_next(&index) == NULL;
 }
 
 /* The arena of an index may be gone by now. */
@@ -563,8 +566,7 @@ static void print_text(struct printer *printer, const char *letters)
         print_general(printer);
     }
     print_totals(printer, letters);
-    /* The only arena says the same. */
-    if (report_shows(letters, 'm') && (has_several_arenas() || !report_shows(letters, 'a'))) {
+    if (report_shows(letters, 'm') && !(report_shows(letters, 'a') && one_arena_says_all())) {
         print(printer, "Merged arenas stats:\n");
         print_part(printer, statistics_part(NULL), CTL_ALL_ARENAS, letters);
     }

@@ -553,6 +553,7 @@ static void sum_up(void)
         .retained = totals->retained_bytes,
         .epoch = control.whole.epoch + 1,
         .helpers = helper_statistics(),
+        .control_lock = lock_counters_held(&control.lock),
     };
 }
 
@@ -725,11 +726,6 @@ size_t statistics_active_now(void)
         bytes += active_pages_now(arena) * PAGE_BYTES;
     }
     return bytes;
-}
-
-struct lock_counters statistics_control_lock(void)
-{
-    return lock_counters(&control.lock);
 }
 
 void statistics_reset_locks(void)

@@ -27,6 +27,7 @@ struct statistics {
     uint64_t retained; /* address space kept without memory */
     uint64_t epoch;    /* how often it was refreshed */
     struct helper_statistics helpers;
+    struct lock_counters control_lock;
 };
 
 /* Calls of realloc(non-NULL, 0); relaxed, any thread. */
@@ -199,8 +200,6 @@ int statistics_read_whole(size_t offset, uint64_t *number);
 /* Bytes of active pages, now. */
 size_t statistics_active_now(void);
 
-/* The control lock's own counters. */
-struct lock_counters statistics_control_lock(void);
 /* Sets the counters of all locks to zero. */
 void statistics_reset_locks(void);
 

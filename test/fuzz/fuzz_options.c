@@ -108,7 +108,8 @@ static void check_integer(const struct option_row *row, const void *field)
         HOLDS(value <= row->most);
         HOLDS(row->is_signed || value >= (uint64_t)row->least);
     } else {
-        HOLDS(!row->is_signed || (int64_t)value >= row->least);
+        int64_t least = (row->flags & OPTION_MINUS_ONE) != 0 ? -1 : row->least;
+        HOLDS(!row->is_signed || (int64_t)value >= least);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "control/ctl.h"
 #include "control/report.h"
 #include "control/statistics.h"
+#include "pages/meta.h"
 
 struct collected {
     char text[1 << 20];
@@ -35,6 +36,44 @@ static const char *report(const char *letters)
     collected.text[0] = '\0';
     report_print(collect, &collected, letters);
     return collected.text;
+}
+
+/* No arena has a part of the snapshot yet, and there is no memory for one. */
+static void report_without_memory(void *opaque)
+{
+    (void)opaque;
+    const struct rlimit none = {0, RLIM_INFINITY};
+    void *block = API(malloc)(3072);
+    CHILD_EXPECT(block != NULL);
+    CHILD_EXPECT(setrlimit(RLIMIT_AS, &none) == 0);
+    for (size_t size = 1 << 20; size > 0; size /= 2) {
+        while (meta_alloc(size, 1) != NULL) {
+        }
+    }
+    const char *text = report(NULL);
+    CHILD_EXPECT(statistics_part(arena_get(0)) == NULL);
+    CHILD_EXPECT(strstr(text, "\nVersion: ") != NULL);
+    CHILD_EXPECT(strstr(text, "\nMerged arenas stats:\n") != NULL);
+    CHILD_EXPECT(strstr(text, "\narenas[0]:\n") == NULL);
+    char row[40];
+    (void)snprintf(row, sizeof row, "\n%20u%4u", 3072u, class_of(3072));
+    CHILD_EXPECT(strstr(text, row) != NULL);
+    text = report("J");
+    CHILD_EXPECT(strstr(text, "\"merged\":{") != NULL);
+    CHILD_EXPECT(strcmp(text + collected.used - 5, "}}}}\n") == 0);
+    API(free)(block);
+}
+
+/* The first test: later ones have a part for the arena. */
+static void without_memory_for_parts_it_tells_of_the_whole(void **state)
+{
+    (void)state;
+    if (DG_PREFIXED) {
+        skip(); /* sanitizers need address space without limit */
+    }
+    expect_success(report_without_memory, NULL);
+    assert_null(strstr(report(NULL), "\nMerged arenas stats:\n"));
+    assert_non_null(strstr(collected.text, "\narenas[0]:\n"));
 }
 
 static void it_begins_and_ends_as_expected(void **state)
@@ -157,6 +196,7 @@ static void without_a_callback_it_goes_where_messages_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_memory_for_parts_it_tells_of_the_whole),
         cmocka_unit_test(it_begins_and_ends_as_expected),
         cmocka_unit_test(general_information_names_versions_and_every_option),
         cmocka_unit_test(totals_are_those_of_a_fresh_snapshot),

@@ -259,7 +259,7 @@ static void a_reset_sets_the_counters_of_all_locks_to_zero(void **state)
     const struct arena_statistics *part = statistics_part(arena_get(arena_count() - 1));
     assert_int_equal(part->lock[SHOWN_PAGES].acquire_count, 1);
     assert_int_equal(part->bin_lock[5].acquire_count, 1);
-    assert_true(statistics_control_lock().acquire_count < 5);
+    assert_true(statistics_now().control_lock.acquire_count < 5);
 }
 
 /* A refresh passes by bins and pages that rest: their numbers stay. */
