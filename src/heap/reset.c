@@ -16,8 +16,7 @@ struct slab_search {
 static void visit_run(struct run *run, void *opaque)
 {
     struct slab_search *search = opaque;
-    bool is_slab = run->large_index == LARGE_NONE || run->large_index == LARGE_GUARDED;
-    if (is_slab && run->class_index == search->class_index) {
+    if (run_is_slab(run) && run->class_index == search->class_index) {
         run->next = search->found;
         search->found = run;
     }
