@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "cache/quarantine.h"
 #include "cache/thread.h"
+#include "heap/gaps.h"
 #include "os/os.h"
 #include "pages/hpa.h"
 #include "pages/meta.h"
@@ -149,8 +150,22 @@ static void copy_hpa(struct hpa_statistics *hpa, const struct page_heap *heap)
     hpa->dehugifies = heap->hpa.dehugifies;
 }
 
-/* rests: the stretches are as they were at the last copy. */
-static void copy_pages(struct arena_statistics *part, struct page_heap *heap, bool rests)
+static bool has_gaps(const struct arena_statistics *part)
+{
+    uint64_t slabs = 0;
+    for (unsigned i = SMALL_CLASSES; i-- > 0 && gaps_may_be((uint8_t)i);) {
+        slabs += part->bin[i].current_slabs;
+    }
+    return slabs > 0;
+}
+
+/* What of a heap is as it was at the last copy. */
+struct rest {
+    bool stretches;
+    bool gaps;
+};
+
+static void copy_pages(struct arena_statistics *part, struct page_heap *heap, struct rest rest)
 {
     struct arena_totals *totals = &part->totals;
     lock_acquire(&heap->lock);
@@ -173,10 +188,14 @@ static void copy_pages(struct arena_statistics *part, struct page_heap *heap, bo
             mark(part->marks.large_class, i);
         }
     }
-    if (!rests) {
+    if (!rest.stretches) {
         clear_stretches(part);
         page_heap_visit_unused(heap, visit_stretch, part);
     }
+    if (!rest.gaps) {
+        part->gap_pages = has_gaps(part) ? gaps_count(heap) : 0;
+    }
+    totals->hole_pages += part->gap_pages;
     if (UNLIKELY(hpa_policy.on)) {
         copy_hpa(&part->hpa, heap);
     }
@@ -223,18 +242,22 @@ static void copy_bin(struct arena_statistics *part, struct arena *arena, unsigne
 }
 
 /* Most bins rest between two refreshes: their copy is still right, and their locks are not taken.
- */
-static void copy_bins(struct arena_statistics *part, struct arena *arena, bool has_copy)
+ * Result: whether those rest whose slabs may have gaps. Such a slab that is being made while they
+ * are counted is of a bin that does not rest then, or the next time. */
+static bool copy_bins(struct arena_statistics *part, struct arena *arena, bool has_copy)
 {
+    bool gaps_rest = has_copy;
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
         bool rests =
             has_copy && lock_acquire_count(&arena->bin[i].lock) == part->bin_lock[i].acquire_count;
         if (!rests) {
             copy_bin(part, arena, i);
+            gaps_rest = gaps_rest && !gaps_may_be((uint8_t)i);
         }
         part->bin[i].request_count = part->bin_copy[i].request_count;
         part->totals.hole_pages += part->bin_copy[i].hole_pages;
     }
+    return gaps_rest;
 }
 
 /* The page heap does not know which pages of slabs have no memory. */
@@ -385,16 +408,16 @@ static void add_common(struct arena_statistics *part)
 static void copy_arena(struct arena_statistics *part, struct arena *arena, uint64_t now_ns)
 {
     bool has_copy = part->source == arena && part->reset_count == control.reset_count;
-    /* Arena 0 has stretches that are no arena's, too. */
     bool pages_rest =
-        has_copy && arena->index != 0 &&
-        lock_acquire_count(&arena->pages.lock) == part->lock[SHOWN_PAGES].acquire_count;
+        has_copy && lock_acquire_count(&arena->pages.lock) == part->lock[SHOWN_PAGES].acquire_count;
     part->source = arena;
     part->reset_count = control.reset_count;
     clear_sums(part);
     part->uptime_ns = now_ns > arena->created_ns ? now_ns - arena->created_ns : 0;
-    copy_bins(part, arena, has_copy);
-    copy_pages(part, &arena->pages, pages_rest);
+    bool gaps_rest = copy_bins(part, arena, has_copy);
+    /* Arena 0 has stretches that are no arena's, too. */
+    struct rest rest = {pages_rest && arena->index != 0, pages_rest && gaps_rest};
+    copy_pages(part, &arena->pages, rest);
     take_out_holes(&part->totals);
     copy_huge(part, arena);
     for (unsigned i = 0; i < CACHED_LARGE_CLASSES; i++) {
@@ -707,13 +730,17 @@ int statistics_read_whole(size_t offset, uint64_t *number)
 static size_t active_pages_now(struct arena *arena)
 {
     size_t holes = 0;
-    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
-        lock_acquire(&arena->bin[i].lock);
-        holes += arena->bin[i].holes.purged_pages;
-        lock_release(&arena->bin[i].lock);
+    bool may_have_gaps = false;
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        struct bin *bin = &arena->bin[i];
+        lock_acquire(&bin->lock);
+        holes += bin->holes.purged_pages;
+        may_have_gaps |= gaps_may_be(i) && bin->counters.current_slabs > 0;
+        lock_release(&bin->lock);
     }
     lock_acquire(&arena->pages.lock);
     size_t pages = arena->pages.active_pages - arena->pages.mapped_pages;
+    holes += may_have_gaps ? gaps_count(&arena->pages) : 0;
     lock_release(&arena->pages.lock);
     return pages > holes ? pages - holes : 0;
 }

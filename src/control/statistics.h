@@ -162,6 +162,7 @@ struct arena_statistics {
     struct part_marks marks;
     const struct arena *source; /* the arena of the last copy */
     uint64_t reset_count;       /* of the counters of locks, before the last copy */
+    uint64_t gap_pages;         /* of gaps.h, at the last copy; in totals.hole_pages too */
     struct bin_copy bin_copy[SMALL_CLASSES];
     uint64_t uptime_ns;
     int64_t decay_ms[STAGES];

@@ -17,9 +17,8 @@ struct slab_search {
 static void visit_run(struct run *run, void *opaque)
 {
     struct slab_search *search = opaque;
-    bool is_slab = run->large_index == LARGE_NONE || run->large_index == LARGE_GUARDED;
     bool is_leaving = run->free_count == run->region_count && run != search->empty;
-    if (is_slab && !is_leaving && run->class_index == search->class_index) {
+    if (run_is_slab(run) && !is_leaving && run->class_index == search->class_index) {
         run->next = search->found;
         search->found = run;
     }

@@ -275,8 +275,7 @@ static void count_alloc(struct page_heap *heap, struct run *run, uint8_t large_i
 {
     heap->active_pages += run->page_count;
     run->large_index = large_index;
-    if (large_index != LARGE_NONE) {
-        ASSERT(large_index < LARGE_CLASSES);
+    if (large_index < LARGE_CLASSES) {
         heap->large[large_index].alloc_count++;
         heap->large_pages += run->page_count;
     }
@@ -285,7 +284,7 @@ static void count_alloc(struct page_heap *heap, struct run *run, uint8_t large_i
 static void count_free(struct page_heap *heap, const struct run *run)
 {
     heap->active_pages -= run->page_count;
-    if (run->large_index != LARGE_NONE) {
+    if (!run_is_slab(run)) {
         heap->large[run->large_index].free_count++;
         heap->large_pages -= run->page_count;
     }
@@ -334,7 +333,7 @@ static struct run *slab_take_recent(struct page_heap *heap, unsigned page_count)
     heap->recent_pages -= page_count;
     heap->recent_slab_pages -= page_count;
     run->first = chunk_page_address(run->chunk, run->page);
-    count_alloc(heap, run, LARGE_NONE);
+    count_alloc(heap, run, LARGE_REUSED);
     return run;
 }
 
@@ -500,7 +499,7 @@ void run_free(struct run *run, unsigned touched)
 
 void run_free_slab(struct run *run)
 {
-    ASSERT(run->large_index == LARGE_NONE);
+    ASSERT(run_is_slab(run));
     struct page_heap *heap = run->chunk->heap;
     lock_acquire(&heap->lock);
     count_free(heap, run);
@@ -601,9 +600,8 @@ static struct run *next_run(struct chunk *chunk, unsigned page)
     return NULL;
 }
 
-void page_heap_visit_runs(struct page_heap *heap, run_visitor visit, void *opaque)
+void page_heap_visit_runs_held(struct page_heap *heap, run_visitor visit, void *opaque)
 {
-    lock_acquire(&heap->lock);
     for (struct chunk *chunk = heap->first_chunk; chunk != NULL; chunk = chunk->next_of_heap) {
         struct run *run;
         for (unsigned page = 0; (run = next_run(chunk, page)) != NULL;) {
@@ -611,6 +609,12 @@ void page_heap_visit_runs(struct page_heap *heap, run_visitor visit, void *opaqu
             visit(run, opaque);
         }
     }
+}
+
+void page_heap_visit_runs(struct page_heap *heap, run_visitor visit, void *opaque)
+{
+    lock_acquire(&heap->lock);
+    page_heap_visit_runs_held(heap, visit, opaque);
     lock_release(&heap->lock);
 }
 
@@ -622,7 +626,7 @@ void page_heap_free_large_runs(struct page_heap *heap)
         struct run *run;
         for (unsigned page = 0; (run = next_run(chunk, page)) != NULL;) {
             page = run->page + (unsigned)run->page_count;
-            if (run->large_index < LARGE_CLASSES) {
+            if (!run_is_slab(run)) {
                 map_set_code(run->first, 0);
                 count_free(heap, run);
                 page_stock_release(heap, run, run->page_count);

@@ -28,6 +28,7 @@ enum {
     LARGE_CLASSES = 25,   /* classes of 16 KiB .. 1 MiB, that runs serve */
     LARGE_NONE = 0xff,    /* a slab */
     LARGE_GUARDED = 0xfe, /* a slab between guard pages */
+    LARGE_REUSED = 0xfd,  /* a slab where another one was, whose data is in no bit of the chunk */
     /* Freed large blocks that stay whole for the next request of their size: a program that
      * allocates and frees one buffer over and over meets no bitmap. These numbers:
      * docs/decisions/recent-runs-and-stretches.md. */
@@ -204,9 +205,16 @@ MUST_USE bool page_heap_look(struct page_heap *heap, uint64_t now_ns);
 /* Helpers are gone: what was left to them is looked at when the next page falls unused. */
 void page_heap_forget_helper(struct page_heap *heap);
 
-/* Visits each run of a block or a slab, which the visitor leaves as it is. */
+static inline bool run_is_slab(const struct run *run)
+{
+    return run->large_index >= LARGE_CLASSES;
+}
+
+/* Visits each run of a block or a slab, which the visitor leaves as it is; the second, with the
+ * lock held. */
 typedef void (*run_visitor)(struct run *run, void *opaque);
 void page_heap_visit_runs(struct page_heap *heap, run_visitor visit, void *opaque);
+void page_heap_visit_runs_held(struct page_heap *heap, run_visitor visit, void *opaque);
 /* Frees each run of a large block: their class codes are 0 then. May purge. */
 void page_heap_free_large_runs(struct page_heap *heap);
 

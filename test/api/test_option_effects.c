@@ -145,6 +145,51 @@ static int allocate_40_mib(void)
     return 0;
 }
 
+static void *allocate_in_thread(void *opaque)
+{
+    (void)opaque;
+    (void)allocate_40_mib();
+    return NULL;
+}
+
+/* 4 MiB that fall unused. */
+static void fill_and_free(void)
+{
+    enum { COUNT = 64, BYTES = 64 << 10 };
+    void *blocks[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = malloc(BYTES);
+        memset(blocks[i], 1, BYTES);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        free(blocks[i]);
+    }
+}
+
+/* Pages fall unused until a background thread runs; then 40 MiB in this thread, which has made it,
+ * and 40 MiB in another. */
+static int allocate_beside_helpers(void)
+{
+    for (unsigned i = 0; i < 1000 && stat_value("stats.background_thread.num_threads") == 0; i++) {
+        if (i % 100 == 0) {
+            fill_and_free();
+        }
+        usleep(1000);
+    }
+    size_t helpers = stat_value("stats.background_thread.num_threads");
+    dprintf(STDERR_FILENO, "helpers run: %zu\n", helpers);
+    pthread_t thread;
+    (void)allocate_40_mib();
+    dprintf(STDERR_FILENO, "second thread\n");
+    if (pthread_create(&thread, NULL, allocate_in_thread, NULL) != 0) {
+        return 99;
+    }
+    pthread_join(thread, NULL);
+    dprintf(STDERR_FILENO, "rest\n");
+    usleep(300000);
+    return helpers > 0 && helpers < 99 ? 1 : 0;
+}
+
 static int reallocate_to_zero(void)
 {
     size_t before = stat_value("stats.zero_reallocs");
@@ -315,6 +360,7 @@ static const struct {
     {"calloc_4_mib", calloc_4_mib},
     {"calloc_16_mib", calloc_16_mib},
     {"allocate_40_mib", allocate_40_mib},
+    {"allocate_beside_helpers", allocate_beside_helpers},
     {"reallocate_to_zero", reallocate_to_zero},
     {"fill_bytes", fill_bytes},
     {"ask_too_much", ask_too_much},
@@ -430,6 +476,29 @@ static void statistics_come_each_so_many_bytes(void **state)
     assert_int_equal(count_in(heard, "Run-time option settings"), 1);
 }
 
+/* By bytes still, in whichever thread, and not by time. */
+static void statistics_come_beside_background_threads(void **state)
+{
+    (void)state;
+    static const char begin[] = "___ Begin jemalloc statistics ___";
+    static const char conf[] =
+        "background_thread:true,stats_interval:10485760,stats_interval_opts:gablx";
+    expect_exit(conf, "allocate_beside_helpers", 1);
+    const char *parts[] = {strstr(heard, "helpers run"), strstr(heard, "second thread"),
+                           strstr(heard, "rest\n")};
+    assert_non_null(parts[0]);
+    assert_non_null(parts[1]);
+    assert_non_null(parts[2]);
+    unsigned from[3];
+    for (unsigned i = 0; i < 3; i++) {
+        from[i] = count_in(parts[i], begin);
+    }
+    EXPECT(from[0] - from[1] >= 3 && from[0] - from[1] <= 5, "%s", heard);
+    EXPECT(from[1] - from[2] >= 3 && from[1] - from[2] <= 5, "%s", heard);
+    EXPECT(from[2] == 0, "%s", heard);
+    EXPECT(strstr(heard, "Background threads: 1") != NULL, "%s", heard);
+}
+
 static void realloc_to_zero_does_as_told(void **state)
 {
     (void)state;
@@ -528,6 +597,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(usable_sizes_are_pages_or_classes),
         cmocka_unit_test(calloc_drops_pages_from_the_threshold_on),
         cmocka_unit_test(statistics_come_each_so_many_bytes),
+        cmocka_unit_test(statistics_come_beside_background_threads),
         cmocka_unit_test(realloc_to_zero_does_as_told),
         cmocka_unit_test(blocks_are_filled_as_told),
         cmocka_unit_test(refused_memory_ends_the_process_when_told),

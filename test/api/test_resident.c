@@ -1,6 +1,5 @@
 /* test_resident.c: goal: stats.resident is the memory that the process pays for the allocator: with
  * every live byte touched, within 5 % of what the kernel says.
- * (Slabs of blocks above 1 KiB: told too high by what their ends take.)
  * Method: loads of small, large and huge blocks, then what is left of them after frees and purges;
  * after each step the statistic beside the resident bytes of the mappings that are the
  * allocator's: private anonymous ones without a name, as /proc/self/smaps lists them. The test maps
@@ -96,17 +95,14 @@ static size_t resident_statistic(void)
     return resident;
 }
 
-/* How far the statistic may lie above what the kernel says; below: 5 %. */
-static size_t percent_above = 5;
-
 static void compare(const char *step)
 {
     size_t told = resident_statistic();
     size_t real = resident_of_mappings();
     print_message("%-36s %7.1f MiB told, %7.1f MiB resident\n", step, (double)told / (1 << 20),
                   (double)real / (1 << 20));
-    EXPECT(told * 100 <= real * (100 + percent_above) && real * 100 <= told * 105,
-           "%s: %zu bytes told, %zu resident", step, told, real);
+    EXPECT(told * 100 <= real * 105 && real * 100 <= told * 105, "%s: %zu bytes told, %zu resident",
+           step, told, real);
 }
 
 static void fill(size_t total, size_t low, size_t high)
@@ -145,7 +141,6 @@ static void purge(void)
 static int begin_empty(void **state)
 {
     (void)state;
-    percent_above = 5;
     free_most(0);
     purge();
     return 0;
@@ -193,14 +188,12 @@ static void small_blocks(void **state)
 }
 
 /* Regions start at multiples of their size, so a slab has pages before the first or behind the last
- * that nobody touches. They count as resident: 5 % of fresh slabs, more of what is mostly freed. */
+ * that nobody touches: 5 % of a fresh slab, more of what is left of one. */
 static void blocks_of_pages(void **state)
 {
     (void)state;
     skip_where_resident_is_not_ours();
-    percent_above = 20;
     run_load("slabs of pages", 2 * LOAD_BYTES, 1025, 14336);
-    percent_above = 5;
 }
 
 static void large_blocks(void **state)

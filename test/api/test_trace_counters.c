@@ -1,9 +1,11 @@
 /* test_trace_counters.c: goal: every counter of blocks is right when the program is quiet: per
- * small class, per large class, per arena, merged, and in all.
+ * small class, per large class, per arena, merged, of destroyed arenas, and in all.
  * Method: random operations that the test counts itself, by class; then the differences of all
- * counters between two snapshots. First past the caches, where each operation is an arena's too;
- * then through the cache of the thread, where arenas see fills, and requests must still be exact;
- * then with threads that end.
+ * counters between two snapshots. First past the caches, where each operation is an arena's too, in
+ * an automatic arena and in one of the program's; then through the cache of the thread and through
+ * explicit ones, where arenas see fills, and requests must still be exact; then with threads that
+ * end, in an arena of the program's, where no other block is. Slabs are counted by what
+ * experimental.utilization.query says of the blocks that lie in them.
  */
 #include "api_test.h"
 
@@ -15,6 +17,8 @@ enum {
     BLOCKS = 600,
     OPERATIONS = 30000,
     ALL = 4096,
+    DESTROYED = 4097,
+    SIZE_MOST = (8 << 20) - 4096,
 };
 
 struct class_counts {
@@ -83,12 +87,13 @@ static uint64_t trace_next(void)
     return state;
 }
 
-/* Mostly small ones; up to 8 MiB. */
+/* Mostly small ones; less than 8 MiB, from which on blocks are the oversize arena's. */
 static size_t random_size(void)
 {
     unsigned bits =
         (unsigned)(trace_next() % 10 != 0 ? 3 + trace_next() % 12 : 14 + trace_next() % 10);
-    return ((size_t)1 << bits) - 1 - trace_next() % ((size_t)1 << (bits - 1));
+    size_t size = ((size_t)1 << bits) - 1 - trace_next() % ((size_t)1 << (bits - 1));
+    return size < SIZE_MOST ? size : SIZE_MOST;
 }
 
 static unsigned class_of_usable(size_t usable)
@@ -161,23 +166,23 @@ static void check_class(unsigned index, const struct class_counts *before,
     }
 }
 
-static void check_sum(const char *format, const struct counts *counts, unsigned first, unsigned end,
-                      size_t offset)
+static void check_sum(unsigned arena, const char *format, const struct counts *counts,
+                      unsigned first, unsigned end, size_t offset)
 {
     uint64_t sum = 0;
     for (unsigned i = first; i < end; i++) {
         sum += *(const uint64_t *)((const char *)&counts->class[i] + offset);
     }
-    EXPECT(read_number(format, 0, 0) == sum, "%s: %lu, not %lu", format, read_number(format, 0, 0),
-           sum);
+    uint64_t told = read_number(format, arena, 0);
+    EXPECT(told == sum, "%s: %lu, not %lu", format, told, sum);
 }
 
 /* The sums of an arena are those of its classes. */
-static void check_sums(const struct counts *counts)
+static void check_sums_of(unsigned arena, const struct counts *counts)
 {
-#define CHECK_SUMS(field, offset)                                        \
-    check_sum("stats.arenas.%u.small." field, counts, 0, SMALL, offset); \
-    check_sum("stats.arenas.%u.large." field, counts, SMALL, COUNTED, offset)
+#define CHECK_SUMS(field, offset)                                               \
+    check_sum(arena, "stats.arenas.%u.small." field, counts, 0, SMALL, offset); \
+    check_sum(arena, "stats.arenas.%u.large." field, counts, SMALL, COUNTED, offset)
     CHECK_SUMS("nmalloc", offsetof(struct class_counts, allocs));
     CHECK_SUMS("ndalloc", offsetof(struct class_counts, frees));
     CHECK_SUMS("nrequests", offsetof(struct class_counts, requests));
@@ -195,36 +200,148 @@ static void check_counters(unsigned arena, const struct counts *before, bool cac
     for (unsigned i = 0; i < COUNTED; i++) {
         check_class(i, &before->class[i], &after.class[i], cached);
     }
-    if (arena != ALL) {
-        check_sums(&after);
+    check_sums_of(arena, &after);
+}
+
+/* Slabs of a class, as far as live blocks lie in them: each of the k blocks of a slab is 1/k. */
+struct slab_parts {
+    double all;
+    double nonfull;
+};
+
+static void add_block(struct slab_parts *parts, void *block)
+{
+    struct {
+        void *current;
+        size_t free_count, region_count, bytes, bin_free_count, bin_region_count;
+    } told;
+    size_t length = sizeof told;
+    assert_int_equal(
+        mallctl("experimental.utilization.query", &told, &length, &block, sizeof(void *)), 0);
+    double part = 1.0 / (double)(told.region_count - told.free_count);
+    parts->all += part;
+    parts->nonfull += told.free_count > 0 ? part : 0;
+}
+
+static uint64_t rounded(double sum)
+{
+    return (uint64_t)(sum + 0.5);
+}
+
+/* Slabs of an arena in which no other blocks are than these, and no cache holds any: at most one
+ * of each class is empty. */
+static void check_slabs(unsigned arena, void **blocks)
+{
+    static struct slab_parts parts[SMALL];
+    memset(parts, 0, sizeof parts);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        unsigned class = blocks[i] != NULL ? class_of_usable(malloc_usable_size(blocks[i])) : SMALL;
+        if (class < SMALL) {
+            add_block(&parts[class], blocks[i]);
+        }
+    }
+    for (unsigned i = 0; i < SMALL; i++) {
+        uint64_t slabs = read_number("stats.arenas.%u.bins.%u.curslabs", arena, i);
+        uint64_t nonfull = read_number("stats.arenas.%u.bins.%u.nonfull_slabs", arena, i);
+        uint64_t used = rounded(parts[i].all);
+        EXPECT(slabs == used || slabs == used + 1, "%zu bytes: %lu slabs, not %lu",
+               oracle_class_size(i), slabs, used);
+        EXPECT(nonfull == rounded(parts[i].nonfull), "%zu bytes: %lu nonfull slabs, not %lu",
+               oracle_class_size(i), nonfull, rounded(parts[i].nonfull));
+        EXPECT(read_number("stats.arenas.%u.bins.%u.nslabs", arena, i) >= slabs,
+               "%zu bytes: fewer slabs ever than now", oracle_class_size(i));
     }
 }
 
-static void trace_past_the_caches(unsigned arena)
+static unsigned new_arena(void)
+{
+    unsigned arena = 0;
+    size_t length = sizeof arena;
+    assert_int_equal(mallctl("arenas.create", &arena, &length, NULL, 0), 0);
+    return arena;
+}
+
+static void destroy(unsigned arena)
+{
+    char name[80];
+    snprintf(name, sizeof name, "arena.%u.destroy", arena);
+    assert_int_equal(mallctl(name, NULL, NULL, NULL, 0), 0);
+}
+
+/* The operations are in `arena`, and the counters are those of `counted`. */
+static void trace_past_the_caches(unsigned arena, unsigned counted)
 {
     static void *blocks[BLOCKS];
     static struct counts before;
+    int flags = MALLOCX_TCACHE_NONE | MALLOCX_ARENA(arena);
     own = (struct counts){.allocated = 0};
     refresh();
-    take_counts(arena, &before);
+    take_counts(counted, &before);
     for (unsigned round = 0; round < 3; round++) {
-        run_trace(blocks, MALLOCX_TCACHE_NONE);
-        check_counters(arena, &before, false);
+        run_trace(blocks, flags);
+        check_counters(counted, &before, false);
+        if (arena != 0) {
+            check_slabs(arena, blocks);
+        }
     }
-    free_all(blocks, MALLOCX_TCACHE_NONE);
-    check_counters(arena, &before, false);
+    free_all(blocks, flags);
+    check_counters(counted, &before, false);
 }
 
 static void each_operation_past_the_caches_counts_in_its_arena(void **state)
 {
     (void)state;
-    trace_past_the_caches(0);
+    trace_past_the_caches(0, 0);
 }
 
 static void all_arenas_together_count_it_too(void **state)
 {
     (void)state;
-    trace_past_the_caches(ALL);
+    trace_past_the_caches(0, ALL);
+}
+
+static void arenas_of_the_program_count_what_is_made_in_them(void **state)
+{
+    (void)state;
+    unsigned one = new_arena();
+    unsigned other = new_arena();
+    trace_past_the_caches(one, one);
+    trace_past_the_caches(other, other);
+    trace_past_the_caches(one, ALL);
+    destroy(one);
+    destroy(other);
+}
+
+/* Blocks that the arena still had are freed with it. */
+static void destroyed_arenas_leave_their_counts(void **state)
+{
+    (void)state;
+    static void *blocks[BLOCKS];
+    static struct counts before;
+    static struct counts after;
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned arena = new_arena();
+        own = (struct counts){.allocated = 0};
+        refresh();
+        take_counts(DESTROYED, &before);
+        run_trace(blocks, MALLOCX_TCACHE_NONE | MALLOCX_ARENA(arena));
+        destroy(arena);
+        memset(blocks, 0, sizeof blocks);
+        for (unsigned i = 0; i < COUNTED; i++) {
+            own.class[i].frees = own.class[i].allocs;
+            own.class[i].live = 0;
+        }
+        refresh();
+        take_counts(DESTROYED, &after);
+        for (unsigned i = 0; i < COUNTED; i++) {
+            check_class(i, &before.class[i], &after.class[i], false);
+        }
+        EXPECT(after.allocated == before.allocated, "allocated: %ld more",
+               (long)(after.allocated - before.allocated));
+        for (unsigned i = 0; i < SMALL; i++) {
+            assert_int_equal(read_number("stats.arenas.%u.bins.%u.curslabs", DESTROYED, i), 0);
+        }
+    }
 }
 
 static void flush_cache(void)
@@ -251,6 +368,78 @@ static void requests_and_live_blocks_are_exact_through_the_cache(void **state)
     free_all(blocks, 0);
     flush_cache();
     check_counters(0, &before, true);
+}
+
+/* The cache gives its blocks back when it is told to, and when it ends. */
+static void explicit_caches_count_like_those_of_threads(void **state)
+{
+    (void)state;
+    static void *blocks[BLOCKS];
+    static struct counts before;
+    unsigned id = 0;
+    size_t length = sizeof id;
+    assert_int_equal(mallctl("tcache.create", &id, &length, NULL, 0), 0);
+    flush_cache();
+    own = (struct counts){.allocated = 0};
+    refresh();
+    take_counts(0, &before);
+    run_trace(blocks, (int)MALLOCX_TCACHE(id));
+    refresh();
+    assert_int_equal(read_number("stats.allocated", 0, 0) - before.allocated, own.allocated);
+    assert_true(read_number("stats.arenas.%u.tcache_bytes", 0, 0) > 0);
+    assert_int_equal(mallctl("tcache.flush", NULL, NULL, &id, sizeof id), 0);
+    check_counters(0, &before, true);
+    assert_int_equal(read_number("stats.arenas.%u.tcache_bytes", 0, 0), 0);
+    free_all(blocks, (int)MALLOCX_TCACHE(id));
+    assert_int_equal(mallctl("tcache.destroy", NULL, NULL, &id, sizeof id), 0);
+    check_counters(0, &before, true);
+}
+
+struct bound_trace {
+    unsigned arena;
+    bool leaves_blocks;
+    void *blocks[BLOCKS];
+};
+
+static void *trace_in_arena(void *opaque)
+{
+    struct bound_trace *trace = opaque;
+    int result = mallctl("thread.arena", NULL, NULL, &trace->arena, sizeof trace->arena);
+    EXPECT(result == 0, "thread.arena: %d", result);
+    run_trace(trace->blocks, 0);
+    if (!trace->leaves_blocks) {
+        free_all(trace->blocks, 0);
+    }
+    return NULL;
+}
+
+/* Of each class, and slabs too. */
+static void threads_that_ended_leave_exact_counts_in_their_arena(void **state)
+{
+    (void)state;
+    static struct bound_trace trace;
+    static struct counts before;
+    trace.arena = new_arena();
+    for (unsigned round = 0; round < 4; round++) {
+        pthread_t thread;
+        trace.leaves_blocks = round % 2 == 0;
+        own = (struct counts){.allocated = 0};
+        refresh();
+        take_counts(trace.arena, &before);
+        assert_int_equal(pthread_create(&thread, NULL, trace_in_arena, &trace), 0);
+        pthread_join(thread, NULL);
+        static struct counts after;
+        refresh();
+        take_counts(trace.arena, &after);
+        for (unsigned i = 0; i < COUNTED; i++) {
+            check_class(i, &before.class[i], &after.class[i], true);
+        }
+        check_sums_of(trace.arena, &after);
+        check_slabs(trace.arena, trace.blocks);
+        assert_int_equal(read_number("stats.arenas.%u.tcache_bytes", trace.arena, 0), 0);
+        free_all(trace.blocks, MALLOCX_TCACHE_NONE);
+    }
+    destroy(trace.arena);
 }
 
 static void *trace_in_thread(void *blocks)
@@ -296,7 +485,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_operation_past_the_caches_counts_in_its_arena),
         cmocka_unit_test(all_arenas_together_count_it_too),
+        cmocka_unit_test(arenas_of_the_program_count_what_is_made_in_them),
+        cmocka_unit_test(destroyed_arenas_leave_their_counts),
         cmocka_unit_test(requests_and_live_blocks_are_exact_through_the_cache),
+        cmocka_unit_test(explicit_caches_count_like_those_of_threads),
+        cmocka_unit_test(threads_that_ended_leave_exact_counts_in_their_arena),
         cmocka_unit_test(threads_that_ended_leave_their_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
