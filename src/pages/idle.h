@@ -15,8 +15,8 @@
  * wanted no more. NOBODY: there is none.
  *
  * Places have numbers: an arena's is its turn of being made, modulo IDLE_PLACES. Each helper has
- * the places whose number modulo the number of helpers is its own; while one is not there yet, helper 0 is called,
- * which makes it. Any thread may call. No lock is taken.
+ * the places whose number modulo the number of helpers is its own; while one is not there yet,
+ * helper 0 is called, which makes it. Any thread may call. No lock is taken.
  */
 #ifndef PAGES_IDLE_H
 #define PAGES_IDLE_H
