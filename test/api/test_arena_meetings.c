@@ -1,0 +1,230 @@
+/* test_arena_meetings.c: goal: arenas that a program resets and destroys get on with what happens
+ * to them meanwhile: purges, allocation behind guards, blocks that are held back, helpers, hooks
+ * whose descriptors serve again, forks.
+ * Method: the program runs itself again with the options of each meeting; a hang is ended by an
+ * alarm, and the library's own checks abort.
+ */
+#include "option_task.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+enum { HANG_SECONDS = 100, ROUNDS = 4000, RESETS = 6000, OUTSIDE_CACHES = MALLOCX_TCACHE_NONE };
+
+static unsigned arena;
+static atomic_bool stop;
+
+static unsigned new_arena(const void *hooks)
+{
+    unsigned index = UINT32_MAX;
+    size_t length = sizeof index;
+    bool done = mallctl("arenas.create", &index, &length, hooks != NULL ? &hooks : NULL,
+                        hooks != NULL ? sizeof hooks : 0) == 0;
+    if (!done) {
+        exit(2);
+    }
+    return index;
+}
+
+static bool act(unsigned index, const char *what)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "arena.%u.%s", index, what);
+    return mallctl(name, NULL, NULL, NULL, 0) == 0;
+}
+
+static void *purge_on(void *unused)
+{
+    while (!atomic_load(&stop)) {
+        (void)act(arena, "purge");
+    }
+    return unused;
+}
+
+static void *allocate_on(void *unused)
+{
+    for (unsigned i = 0; !atomic_load(&stop); i++) {
+        (void)mallocx((size_t)16 << (i % 6), MALLOCX_ARENA(arena) | OUTSIDE_CACHES);
+    }
+    return unused;
+}
+
+/* Purging took a slab out of its bin, and a reset found it in the map: a matter of luck, so this
+ * scene alone proves little. */
+static int reset_beside(void *(*other)(void *))
+{
+    pthread_t thread;
+    arena = new_arena(NULL);
+    if (pthread_create(&thread, NULL, other, NULL) != 0) {
+        return 2;
+    }
+    for (unsigned round = 0; round < RESETS; round++) {
+        void *blocks[200];
+        for (unsigned i = 0; i < 200; i++) {
+            blocks[i] = mallocx(4096, MALLOCX_ARENA(arena) | OUTSIDE_CACHES);
+        }
+        for (unsigned i = 0; other == purge_on && i < 150; i++) {
+            dallocx(blocks[i], OUTSIDE_CACHES);
+        }
+        if (!act(arena, "reset")) {
+            return 3;
+        }
+    }
+    atomic_store(&stop, true);
+    return pthread_join(thread, NULL);
+}
+
+static int reset_beside_purge(void)
+{
+    return reset_beside(purge_on);
+}
+
+static int reset_beside_allocation(void)
+{
+    return reset_beside(allocate_on);
+}
+
+/* Blocks that the program freed are held back when their arena goes; others then take the queue. */
+static int discard_what_is_held(const char *how)
+{
+    void *blocks[100];
+    static void *later[600];
+    arena = new_arena(NULL);
+    for (unsigned i = 0; i < 100; i++) {
+        blocks[i] = mallocx(4096, MALLOCX_ARENA(arena) | OUTSIDE_CACHES);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        free(blocks[i]);
+    }
+    if (!act(arena, how)) {
+        return 2;
+    }
+    for (unsigned i = 0; i < 100 && strcmp(how, "reset") == 0; i++) {
+        memset(mallocx(4096, MALLOCX_ARENA(arena) | OUTSIDE_CACHES), 'n', 4096);
+    }
+    for (unsigned i = 0; i < 600; i++) {
+        later[i] = malloc(4096);
+    }
+    for (unsigned i = 0; i < 600; i++) {
+        free(later[i]);
+    }
+    return mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+}
+
+static int reset_what_is_held(void)
+{
+    return discard_what_is_held("reset");
+}
+
+static int destroy_what_is_held(void)
+{
+    return discard_what_is_held("destroy");
+}
+
+/* One automatic arena has one helper; the program's arenas are its work too. */
+static int leave_dirty_arenas(void)
+{
+    enum { ARENAS = 5, BLOCKS = 64, BLOCK_BYTES = 512 * 1024 };
+    static void *blocks[BLOCKS];
+    for (unsigned a = 0; a < ARENAS; a++) {
+        unsigned index = new_arena(NULL);
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            blocks[i] = mallocx(BLOCK_BYTES, MALLOCX_ARENA(index) | OUTSIDE_CACHES);
+            memset(blocks[i], 1, BLOCK_BYTES);
+        }
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            dallocx(blocks[i], OUTSIDE_CACHES);
+        }
+    }
+    free(malloc(100));
+    while (stat_value("stats.arenas.4096.pdirty") > 1000) {
+        usleep(50000);
+    }
+    return 0;
+}
+
+static void *map_extent(extent_hooks_t *hooks, void *address, size_t size, size_t alignment,
+                        bool *zero, bool *commit, unsigned index)
+{
+    (void)hooks;
+    (void)index;
+    if (address != NULL) {
+        return NULL;
+    }
+    char *base =
+        mmap(NULL, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *first = base + (0 - (uintptr_t)base) % alignment;
+    if (first > base) {
+        (void)munmap(base, (size_t)(first - base));
+    }
+    (void)munmap(first + size, alignment - (size_t)(first - base));
+    *zero = true;
+    *commit = true;
+    return first;
+}
+
+static bool unmap_extent(extent_hooks_t *hooks, void *address, size_t size, bool committed,
+                         unsigned index)
+{
+    (void)hooks;
+    (void)committed;
+    (void)index;
+    return munmap(address, size) != 0;
+}
+
+static int make_arenas_again_and_again(void)
+{
+    static extent_hooks_t hooks = {.alloc = map_extent, .dalloc = unmap_extent};
+    size_t before = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned index = new_arena(&hooks);
+        bool done = mallocx(100000, MALLOCX_ARENA(index) | OUTSIDE_CACHES) != NULL &&
+                    mallocx(4 << 20, MALLOCX_ARENA(index) | OUTSIDE_CACHES) != NULL &&
+                    act(index, "destroy");
+        if (!done) {
+            return 2;
+        }
+        before = round == 10 ? stat_value("stats.metadata") : before;
+    }
+    return stat_value("stats.metadata") > before + 16384 ? 3 : 0;
+}
+
+static const struct task {
+    const char *name;
+    const char *conf;
+    int (*run)(void);
+} tasks[] = {
+    {"reset_beside_purge", "narenas:1", reset_beside_purge},
+    {"reset_beside_allocation", "san_guard_small:1", reset_beside_allocation},
+    {"reset_what_is_held", "lg_san_uaf_align:12", reset_what_is_held},
+    {"destroy_what_is_held", "lg_san_uaf_align:12", destroy_what_is_held},
+    {"leave_dirty_arenas", "narenas:1,background_thread:true,dirty_decay_ms:400",
+     leave_dirty_arenas},
+    {"make_arenas_again_and_again", "narenas:1", make_arenas_again_and_again},
+};
+
+static void every_meeting_ends_well(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < sizeof tasks / sizeof tasks[0]; i++) {
+        expect_exit(tasks[i].conf, tasks[i].name, 0);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
+        if (strcmp(argv[1], tasks[i].name) == 0) {
+            (void)alarm(HANG_SECONDS);
+            return tasks[i].run();
+        }
+    }
+    if (LIBRARY_IS_PREFIXED) {
+        return 0; /* a sanitizer stands before the library's functions */
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_meeting_ends_well),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
