@@ -28,7 +28,7 @@ static void count_gaps(struct run *run, void *opaque)
         return;
     }
     char *base = chunk_page_address(run->chunk, run->page);
-    size_t size = bin_size[map_code(base) / CODE_SCALE];
+    size_t size = bin_size[map_code_beside(base) / CODE_SCALE];
     if (size <= PAGE_BYTES) {
         return;
     }

@@ -80,6 +80,15 @@ static inline unsigned map_code(const void *address)
     return *(const uint8_t *)(leaf + ((uint32_t)value >> PAGE_LG));
 }
 
+/* The same, of an address that map_cover() has covered, while other threads may change it. */
+READS_OTHERS static inline unsigned map_code_beside(const void *address)
+{
+    uintptr_t value = (uintptr_t)address;
+    uintptr_t leaf = (uintptr_t)&map_base;
+    leaf += atomic_load_explicit(&map_base.root[value >> LEAF_LG], memory_order_relaxed);
+    return *(const volatile uint8_t *)(leaf + ((uint32_t)value >> PAGE_LG));
+}
+
 /* The leaf of an address that map_cover() has covered. */
 static inline struct map_leaf *map_leaf_of(const void *address)
 {

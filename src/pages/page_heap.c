@@ -592,7 +592,7 @@ static struct run *next_run(struct chunk *chunk, unsigned page)
 {
     while ((page = bits_next_one(chunk->used, page, CHUNK_PAGES)) < CHUNK_PAGES) {
         const char *address = chunk_page_address(chunk, page);
-        if (map_code(address) != 0) {
+        if (map_code_beside(address) != 0) {
             return chunk_run(chunk, address);
         }
         page++;
