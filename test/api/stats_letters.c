@@ -62,8 +62,10 @@ static void take_all_memory(void)
         _exit(1);
     }
     for (size_t size = LARGEST_BYTES; size >= 8; size /= 2) {
-        while (malloc(size) != NULL) {
-        }
+        void *volatile block; /* or a compiler leaves the call out */
+        do {
+            block = malloc(size);
+        } while (block != NULL);
     }
 }
 
