@@ -60,13 +60,7 @@ extern const char *API(malloc_conf_2_conf_harder) __attribute__((weak, visibilit
 struct option_texts {
 #include "config/options_table.h"
 };
-#undef BOOLEAN
-#undef INTEGER
-#undef FRACTION
-#undef CHOICE
-#undef LETTERS
-#undef TEXT
-#undef CLASSES
+#include "config/options_end_table.h"
 
 #define BOOLEAN(name, initial, flags, meaning) #name,
 #define INTEGER(name, type, initial, least, most, beyond, flags, unit, meaning) #name,
@@ -75,18 +69,11 @@ struct option_texts {
 #define LETTERS(name, flags, meaning) #name,
 #define TEXT(name, initial, flags, meaning) #name, initial,
 #define CLASSES(name, type, count, last, most, flags, meaning) #name,
+#define ABSENT(name, meaning)
 static const struct option_texts texts = {
 #include "config/options_table.h"
 };
-#undef BOOLEAN
-#undef INTEGER
-#undef FRACTION
-#undef CHOICE
-#undef LETTERS
-#undef TEXT
-#undef CLASSES
-
-#undef ABSENT
+#include "config/options_end_table.h"
 
 #define NAMED(name_) .name = offsetof(struct option_texts, name_)
 #define FIELD(name_) .offset = offsetof(struct options, name_), .size_bytes = sizeof options.name_
@@ -118,14 +105,7 @@ static const struct option_texts texts = {
 static const struct option_row rows[] = {
 #include "config/options_table.h"
 };
-#undef BOOLEAN
-#undef INTEGER
-#undef FRACTION
-#undef CHOICE
-#undef LETTERS
-#undef TEXT
-#undef CLASSES
-#undef ABSENT
+#include "config/options_end_table.h"
 
 /* The defaults: in the options themselves, so that the start of a program copies nothing, and once
  * more for options_reset(). */
@@ -143,14 +123,7 @@ struct options options = {
 const struct options option_defaults = {
 #include "config/options_table.h"
 };
-#undef BOOLEAN
-#undef INTEGER
-#undef FRACTION
-#undef CHOICE
-#undef LETTERS
-#undef TEXT
-#undef CLASSES
-#undef ABSENT
+#include "config/options_end_table.h"
 
 #define BOOLEAN(name, initial, flags, meaning)
 #define INTEGER(name, type, initial, least, most, beyond, flags, unit, meaning)
@@ -163,14 +136,7 @@ const struct options option_defaults = {
 static const char absent_names[] =
 #include "config/options_table.h"
     ;
-#undef BOOLEAN
-#undef INTEGER
-#undef FRACTION
-#undef CHOICE
-#undef LETTERS
-#undef TEXT
-#undef CLASSES
-#undef ABSENT
+#include "config/options_end_table.h"
 
 static const char *text_at(size_t offset)
 {

@@ -37,14 +37,7 @@ enum { HUGIFY_AUTO, HUGIFY_NONE, HUGIFY_EAGER, HUGIFY_LAZY };
 struct options {
 #include "config/options_table.h"
 };
-#undef BOOLEAN
-#undef INTEGER
-#undef FRACTION
-#undef CHOICE
-#undef LETTERS
-#undef TEXT
-#undef CLASSES
-#undef ABSENT
+#include "config/options_end_table.h"
 
 extern struct options options;
 /* What they are where nobody sets them. */
