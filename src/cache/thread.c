@@ -383,26 +383,6 @@ bool thread_use_arena(struct arena *arena)
     return true;
 }
 
-struct cached_sum {
-    const struct arena *arena;
-    size_t bytes;
-};
-
-static void add_cached(struct cache *cache, void *opaque)
-{
-    struct cached_sum *sum = opaque;
-    if (cache->arena == sum->arena) {
-        sum->bytes += cache_cached_bytes(cache);
-    }
-}
-
-size_t thread_cached_bytes(const struct arena *arena)
-{
-    struct cached_sum sum = {arena, 0};
-    thread_for_each_cache(add_cached, &sum);
-    return sum.bytes;
-}
-
 struct lock *threads_lock(void)
 {
     return &threads.lock;

@@ -81,8 +81,6 @@ void thread_delete_other_cache(struct cache *cache);
 
 /* Visits each cache, of threads and others, under the threads lock. */
 void thread_for_each_cache(void (*visit)(struct cache *cache, void *opaque), void *opaque);
-/* Bytes of the blocks that lie in caches which use the arena. */
-size_t thread_cached_bytes(const struct arena *arena);
 
 struct lock *threads_lock(void);
 /* In a forked child: the caches of the other threads are forgotten with what they hold. */
