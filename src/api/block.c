@@ -179,15 +179,22 @@ static void free_uncached(void *block, unsigned code)
     }
 }
 
-/* What modes do with a block that the program frees. Result: the block to be freed now: this one,
- * or one that was held back before; or NULL. */
-static NOINLINE void *freed_in_a_mode(void *block, unsigned code)
+/* What modes do with a block that the program frees. The block to be freed now may be another one,
+ * that was held back before. False when there is none. */
+static NOINLINE bool freed_in_a_mode(void **block, unsigned *code)
 {
-    size_t bytes = block_size(block, code);
-    guard_freed(block, bytes);
+    size_t bytes = block_size(*block, *code);
+    guard_freed(*block, bytes);
     bool held =
-        (thread_mode() & MODE_QUARANTINE) != 0 && code < CODE_RUN && quarantine_wants(block);
-    return held ? quarantine_exchange(block, bytes) : block;
+        (thread_mode() & MODE_QUARANTINE) != 0 && *code < CODE_RUN && quarantine_wants(*block);
+    if (held) {
+        *block = quarantine_exchange(*block, bytes);
+        if (*block == NULL) {
+            return false;
+        }
+        *code = map_code(*block);
+    }
+    return true;
 }
 
 void block_free(void *block, unsigned code, bool uncached)
@@ -196,12 +203,8 @@ void block_free(void *block, unsigned code, bool uncached)
     if (!own_cache(&cache)) {
         return;
     }
-    if (UNLIKELY(thread_mode() != 0)) {
-        block = freed_in_a_mode(block, code);
-        if (block == NULL) {
-            return;
-        }
-        code = map_code(block);
+    if (UNLIKELY(thread_mode() != 0) && !freed_in_a_mode(&block, &code)) {
+        return;
     }
     if (cache != NULL && !uncached && code < CODE_RUN) {
         cache_free(cache, class_of_code(code), block);
@@ -218,12 +221,8 @@ void block_free_into(struct cache *cache, void *block, unsigned code)
         block_free(block, code, false);
         return;
     }
-    if (UNLIKELY(thread_mode() != 0)) {
-        block = freed_in_a_mode(block, code);
-        if (block == NULL) {
-            return;
-        }
-        code = map_code(block);
+    if (UNLIKELY(thread_mode() != 0) && !freed_in_a_mode(&block, &code)) {
+        return;
     }
     count_direct(0, block_size(block, code));
     cache_free(cache, class_of_code(code), block);
