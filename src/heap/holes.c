@@ -99,7 +99,7 @@ void holes_sweep(struct arena *arena, uint8_t class_index, unsigned which)
     struct holes *holes = &bin->holes;
     lock_acquire(&bin->lock);
     int64_t decay_ms = page_heap_decay_ms(&arena->pages, STAGE_DIRTY);
-    if (atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL) {
+    if (page_heap_has_hooks(&arena->pages)) {
         /* A hook would have to be called for each hole, without the lock. */
         holes->sweep_from_bytes = SIZE_MAX;
         holes->flushes_swept = bin->counters.flush_count;

@@ -261,11 +261,6 @@ void large_free_mappings(struct arena *arena)
     }
 }
 
-static bool has_hooks(struct arena *arena)
-{
-    return UNLIKELY(atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL);
-}
-
 /* A mapping by the arena's hooks. */
 static NOINLINE struct huge *hooked_mapping(struct arena *arena, size_t size_bytes,
                                             size_t alignment, bool *zeroed)
@@ -293,7 +288,7 @@ void *large_alloc_growing(struct arena *arena, size_t size_bytes)
     }
     arena = arena_for_size(arena, size_bytes);
     if (size_bytes >= GROWING_BYTES) {
-        if (has_hooks(arena)) {
+        if (page_heap_has_hooks(&arena->pages)) {
             return NULL; /* Room to grow would be theirs. */
         }
         struct huge_counters *counters = arena_huge_counters(arena);
@@ -330,7 +325,7 @@ void *large_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool
     } else {
         struct huge_counters *counters = arena_huge_counters(arena);
         if (counters != NULL) {
-            hooked = has_hooks(arena);
+            hooked = page_heap_has_hooks(&arena->pages);
             block = huge_block(hooked ? hooked_mapping(arena, size_bytes, alignment, &zeroed)
                                       : huge_alloc(arena, size_bytes, alignment, &zeroed),
                                counters);

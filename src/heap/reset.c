@@ -64,7 +64,7 @@ void arena_empty(struct arena *arena)
 {
     arena_reset(arena);
     page_heap_purge(&arena->pages, 0);
-    if (atomic_load_explicit(&arena->pages.hooks, memory_order_relaxed) != NULL) {
+    if (page_heap_has_hooks(&arena->pages)) {
         extent_destroy_retained(&arena->pages);
     }
 }

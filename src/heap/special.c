@@ -46,12 +46,6 @@ static size_t next_shift(void)
     return (size_t)line << LINE_LG;
 }
 
-/* Memory of the program's own, whose layout and protection are its hooks' business. */
-static bool has_hooks(struct page_heap *heap)
-{
-    return atomic_load_explicit(&heap->hooks, memory_order_relaxed) != NULL;
-}
-
 static void *shifted_run(struct arena *arena, size_t size_bytes, bool *zeroed)
 {
     unsigned page_count = (unsigned)(size_bytes / PAGE_BYTES) + 1;
@@ -131,7 +125,7 @@ void *special_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bo
     ASSERT(size_bytes > CACHED_SIZE_MAX && size_bytes % PAGE_BYTES == 0);
     bool zeroed = false;
     void *block = NULL;
-    if (arena->is_manual || has_hooks(&arena->pages)) {
+    if (arena->is_manual || page_heap_has_hooks(&arena->pages)) {
         return NULL;
     }
     if (alignment <= os_page_bytes && is_turn(&large_turns, options.san_guard_large)) {
@@ -273,7 +267,8 @@ static struct run *guard_run(struct run *run)
 struct run *special_slab(struct page_heap *heap, unsigned page_count)
 {
     unsigned guard = guard_pages();
-    if (has_hooks(heap) || !is_turn(&slab_turns, special_guard_small) || page_count % guard != 0) {
+    if (page_heap_has_hooks(heap) || !is_turn(&slab_turns, special_guard_small) ||
+        page_count % guard != 0) {
         return NULL;
     }
     struct run_request request = {page_count + 2 * guard, guard, 0, true, LARGE_NONE};

@@ -109,7 +109,7 @@ void page_heap_set_hooks(struct page_heap *heap, struct extent_hooks *hooks, uns
 
 bool page_heap_grow(struct page_heap *heap, unsigned page_count)
 {
-    if (atomic_load_explicit(&heap->hooks, memory_order_relaxed) == NULL) {
+    if (!page_heap_has_hooks(heap)) {
         return false;
     }
     size_t least = larger((size_t)page_count * PAGE_BYTES, CHUNK_PIECE_BYTES);
@@ -174,7 +174,7 @@ static unsigned wanted_pages(struct run_request request)
 /* A chunk in which the request finds a place. */
 static struct chunk *add_chunk(struct page_heap *heap, struct run_request request)
 {
-    if (atomic_load_explicit(&heap->hooks, memory_order_relaxed) != NULL) {
+    if (page_heap_has_hooks(heap)) {
         return NULL; /* Locks are held. */
     }
     unsigned least = wanted_pages(request) + request.alignment - 1;

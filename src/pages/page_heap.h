@@ -123,6 +123,12 @@ struct page_heap {
     size_t retained_bytes;
 };
 
+/* Whether the heap's memory comes from the program's hooks. Any thread. */
+static inline bool page_heap_has_hooks(const struct page_heap *heap)
+{
+    return UNLIKELY(atomic_load_explicit(&heap->hooks, memory_order_relaxed) != NULL);
+}
+
 struct run_request {
     unsigned page_count; /* 1 .. RUN_PAGES_MAX */
     unsigned alignment;  /* in pages, a power of two, <= CHUNK_PAGES */

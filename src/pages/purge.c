@@ -244,7 +244,7 @@ void purge_for_good(struct page_heap *heap, size_t keep_pages)
 {
     purge_dirty(heap, keep_pages, false);
     purge_muzzy(heap, 0);
-    if (atomic_load_explicit(&heap->hooks, memory_order_relaxed) != NULL) {
+    if (page_heap_has_hooks(heap)) {
         return_unused_chunks(heap);
     }
 }
