@@ -79,7 +79,7 @@ static void *small_alloc(struct cache *cache, struct arena *arena, uint8_t class
 static NOINLINE void *explicit_alloc(struct cache *cache, struct arena *arena, uint8_t class_index)
 {
     if (cache->arena != arena && *cache->front.bin[class_index + 1].head == NULL) {
-        cache_move(cache, arena);
+        (void)cache_move(cache, arena);
     }
     void *block = cache_alloc(cache, class_index);
     count_direct(block != NULL ? class_size(class_index) : 0, 0);

@@ -305,14 +305,18 @@ static bool grow(struct cache *cache, unsigned bin_index, bool full)
     return ((cache->at_limit >> bin_index) & 1) == 0 && grow_slow(cache, bin_index);
 }
 
-void cache_move(struct cache *cache, struct arena *arena)
+bool cache_move(struct cache *cache, struct arena *arena)
 {
+    bool is_threads = cache->pointer != NULL;
+    if (is_threads && !arena_join(arena)) {
+        return false;
+    }
     cache_merge_counters(cache);
-    if (cache->pointer != NULL) {
-        atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&arena->thread_count, 1, memory_order_relaxed);
+    if (is_threads) {
+        arena_leave(cache->arena);
     }
     cache->arena = arena;
+    return true;
 }
 
 /* A thread whose batches often find locks held moves to another arena. */
@@ -324,7 +328,7 @@ static void note_contention(struct cache *cache, bool contended)
     cache->contended_count = 0;
     struct arena *other = arena_choose(cache->arena);
     if (other != NULL) {
-        cache_move(cache, other);
+        (void)cache_move(cache, other);
     }
 }
 

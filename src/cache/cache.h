@@ -135,8 +135,8 @@ void cache_merge_counters(struct cache *cache);
 uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index);
 /* The same of all classes: bit i: there are some of class i, and untold[i] is their number. */
 uint64_t cache_untold(const struct cache *cache, uint64_t untold[CACHED_CLASSES]);
-/* Makes the cache use another arena from now on. */
-void cache_move(struct cache *cache, struct arena *arena);
+/* Makes the cache use another arena from now on. False when a thread may not join it. */
+bool cache_move(struct cache *cache, struct arena *arena);
 
 /* Gives all blocks back, and sizes the bins by other bounds from now on. */
 void cache_set_bounds(struct cache *cache, const struct bounds *bounds);

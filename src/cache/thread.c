@@ -101,7 +101,7 @@ static void link_thread(struct cache *cache)
 static void unlink_thread(struct cache *cache)
 {
     unlink_cache(cache);
-    atomic_fetch_sub_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+    arena_leave(cache->arena);
     helper_user_goes();
 }
 
@@ -375,10 +375,9 @@ bool thread_use_arena(struct arena *arena)
 {
     (void)thread_cache();
     struct cache *cache = thread_front_now()->cache;
-    if (cache == NULL) {
+    if (cache == NULL || !cache_move(cache, arena)) {
         return false;
     }
-    cache_move(cache, arena);
     cache->stays = true;
     return true;
 }

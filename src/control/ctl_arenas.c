@@ -258,8 +258,7 @@ int act_arena_destroy(const size_t *mib, const void *new_value)
     }
     forget_held(arena);
     arena_empty(arena);
-    statistics_note_destroyed(arena);
-    arena_end(arena);
+    statistics_end_arena(arena);
     return 0;
 }
 

@@ -588,8 +588,9 @@ static struct arena_statistics *part_of(struct arena *arena)
     return part != NULL ? part : meta_alloc(sizeof *part, 64);
 }
 
-/* Nothing of what the arena holds is left; what it has counted stays. */
-void statistics_note_destroyed(struct arena *arena)
+/* Nothing of what the arena holds is left; what it has counted stays. It leaves the table under the
+ * control lock, so whoever refreshes the snapshot meets it as one of the two. */
+void statistics_end_arena(struct arena *arena)
 {
     lock_acquire(&control.lock);
     take_part(&spare, arena, 0);
@@ -615,6 +616,7 @@ void statistics_note_destroyed(struct arena *arena)
     spare.source = NULL;
     atomic_store_explicit(&arena->statistics, NULL, memory_order_release);
     atomic_store_explicit(&any_destroyed, true, memory_order_release);
+    arena_end(arena);
     lock_release(&control.lock);
 }
 

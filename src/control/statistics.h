@@ -187,8 +187,8 @@ static inline const struct arena_statistics *statistics_part(const struct arena 
 }
 /* What destroyed arenas have counted together; NULL before the first. They are in no other sum. */
 const struct arena_statistics *statistics_destroyed(void);
-/* Adds an arena that is empty and about to be destroyed to these; it has no part any more. */
-void statistics_note_destroyed(struct arena *arena);
+/* Ends a manual arena that is empty (arena_end()) and adds what it counted to these. */
+void statistics_end_arena(struct arena *arena);
 /* Copies something of it. */
 void statistics_copy(void *copy, const void *source, size_t bytes);
 uint64_t statistics_number(const void *number);

@@ -233,11 +233,14 @@ NOINLINE struct arena *arena_for_oversize(struct arena *arena)
 }
 
 /* Lock held. */
-static void put_manual(struct arena *arena, unsigned index)
+static struct arena *new_manual(void)
 {
-    arena->is_manual = true;
-    atomic_store_explicit(&arena->watches_mappings, true, memory_order_relaxed);
-    put(arena, index);
+    struct arena *arena = new_arena();
+    if (arena != NULL) {
+        arena->is_manual = true;
+        atomic_store_explicit(&arena->watches_mappings, true, memory_order_relaxed);
+    }
+    return arena;
 }
 
 /* Makes an arena that was destroyed serve again. Whoever meets its locks meanwhile waits. Lock of
@@ -276,11 +279,11 @@ static struct arena *take_gone(void)
     if (gone->pages.chunk_count == 0) {
         begin_again(gone);
     } else {
-        arena = new_arena();
+        arena = new_manual();
     }
     if (arena != NULL) {
         arenas.gone = gone->next_gone;
-        put_manual(arena, gone->index);
+        put(arena, gone->index);
     }
     return arena;
 }
@@ -293,9 +296,9 @@ struct arena *arena_create_manual(void)
     unsigned index = atomic_load_explicit(&arenas.end, memory_order_relaxed);
     index = index > base ? index : base;
     if (arena == NULL && arenas.gone == NULL && index < ARENAS_MAX) {
-        arena = new_arena();
+        arena = new_manual();
         if (arena != NULL) {
-            put_manual(arena, index);
+            put(arena, index);
         }
     }
     lock_release(&arenas.lock);
@@ -320,6 +323,31 @@ void arena_end(struct arena *arena)
     arena->next_gone = arenas.gone;
     arenas.gone = arena;
     lock_release(&arenas.lock);
+}
+
+NOINLINE static bool join_manual(struct arena *arena)
+{
+    lock_acquire(&arenas.lock);
+    bool joins = !arena->ends;
+    if (joins) {
+        atomic_fetch_add_explicit(&arena->thread_count, 1, memory_order_relaxed);
+    }
+    lock_release(&arenas.lock);
+    return joins;
+}
+
+bool arena_join(struct arena *arena)
+{
+    if (UNLIKELY(arena->is_manual)) {
+        return join_manual(arena);
+    }
+    atomic_fetch_add_explicit(&arena->thread_count, 1, memory_order_relaxed);
+    return true;
+}
+
+void arena_leave(struct arena *arena)
+{
+    atomic_fetch_sub_explicit(&arena->thread_count, 1, memory_order_relaxed);
 }
 
 struct arena *arena_demand(unsigned index)

@@ -88,7 +88,9 @@ struct arena {
     struct arena *next_gone;       /* under the lock of the table: destroyed ones, the last first */
     _Atomic uint64_t holes_seen_ns; /* any thread, relaxed: the last look at idle bins */
     _Atomic bool holes_wait;        /* likewise: some were not idle then */
-    _Atomic unsigned thread_count;  /* any thread, relaxed: a hint for choosing arenas */
+    /* Any thread, relaxed: a hint for choosing arenas. A manual arena's grows under the lock of the
+     * table, so that none comes while it is being destroyed. */
+    _Atomic unsigned thread_count;
     struct page_heap pages;
     struct bin bin[SMALL_CLASSES];
     uint64_t created_ns;                  /* immutable */
@@ -155,6 +157,9 @@ struct arena *arena_create_manual(void);
  * it. The caller empties it (reset.h); then its index may serve another. */
 MUST_USE bool arena_end_begins(struct arena *arena);
 void arena_end(struct arena *arena);
+/* A thread begins to use an arena: false when it is being destroyed, or is. And leaves it. */
+MUST_USE bool arena_join(struct arena *arena);
+void arena_leave(struct arena *arena);
 
 /* The arena for blocks of at least oversize_bytes of `arena`: that of all such blocks, made with
  * the first of them, so that they do not fragment the others; or `arena` itself when it is manual,

@@ -423,6 +423,56 @@ static void threads_make_and_end_arenas_at_once(void **state)
     assert_true(arena_count() <= before + THREADS);
 }
 
+static _Atomic unsigned meeting_place;
+static _Atomic unsigned refused_ends;
+
+/* Ends one arena over and over, as soon as no thread uses it. */
+static void *end_and_make(void *rounds)
+{
+    for (unsigned i = 0; i < *(unsigned *)rounds; i++) {
+        while (act(meeting_place, "destroy") != 0) {
+            refused_ends++;
+        }
+        meeting_place = make();
+    }
+    stop = true;
+    return NULL;
+}
+
+static void a_thread_joins_no_arena_that_ends(void **state)
+{
+    (void)state;
+    enum { SIZE = 3000 };
+    pthread_t ender;
+    unsigned rounds = LIBRARY_IS_PREFIXED ? 500 : 4000;
+    unsigned refused = 0;
+    unsigned joined = 0;
+    unsigned home = 0;
+    stop = false;
+    meeting_place = make();
+    assert_int_equal(pthread_create(&ender, NULL, end_and_make, &rounds), 0);
+    while (!stop) {
+        unsigned place = meeting_place;
+        int error = mallctl("thread.arena", NULL, NULL, &place, sizeof place);
+        if (error == 0) {
+            EXPECT(is_there(place), "arena %u is used and is not there", place);
+            void *block = malloc(SIZE);
+            assert_int_equal(arena_of(block), place);
+            dallocx(block, MALLOCX_TCACHE_NONE);
+            assert_int_equal(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0), 0);
+            assert_int_equal(mallctl("thread.arena", NULL, NULL, &home, sizeof home), 0);
+        } else {
+            assert_int_equal(error, EFAULT);
+        }
+        joined += error == 0;
+        refused += error != 0;
+    }
+    assert_int_equal(pthread_join(ender, NULL), 0);
+    print_message("%u joined, %u refused; %u ends refused\n", joined, refused, refused_ends);
+    assert_true(joined > 0);
+    assert_int_equal(act(meeting_place, "destroy"), 0);
+}
+
 /* Tasks of the program under options. */
 
 static unsigned automatic_count(void)
@@ -518,6 +568,7 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test(oversize_blocks_have_an_arena_of_their_own),
         cmocka_unit_test(an_arena_may_have_its_own_oversize_threshold),
         cmocka_unit_test(threads_make_and_end_arenas_at_once),
+        cmocka_unit_test(a_thread_joins_no_arena_that_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -503,7 +503,7 @@ static void a_moved_cache_uses_the_other_arena(void **state)
     atomic_store(&from->thread_count, 1);
     void *old = take(cache, class_of(64));
     cache_flush(cache);
-    cache_move(cache, to);
+    assert_true(cache_move(cache, to));
     assert_int_equal(from->thread_count, 0);
     assert_int_equal(to->thread_count, 1);
     assert_int_equal(from->bin[class_of(64)].counters.request_count, 1);
