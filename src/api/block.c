@@ -78,7 +78,7 @@ static void *small_alloc(struct cache *cache, struct arena *arena, uint8_t class
 /* From a cache that the program made. What it has not comes from the arena of the request. */
 static NOINLINE void *explicit_alloc(struct cache *cache, struct arena *arena, uint8_t class_index)
 {
-    if (cache->arena != arena && *cache->front.bin[class_index + 1].head == NULL) {
+    if (cache_arena(cache) != arena && *cache->front.bin[class_index + 1].head == NULL) {
         (void)cache_move(cache, arena);
     }
     void *block = cache_alloc(cache, class_index);
@@ -361,7 +361,7 @@ static void *malloc_large(struct cache *cache, size_t size_bytes)
     if (UNLIKELY(usable > large_direct_max) || UNLIKELY(usable < size_bytes)) {
         return malloc_any(size_bytes);
     }
-    void *block = large_alloc_run(cache->arena, usable);
+    void *block = large_alloc_run(cache_arena(cache), usable);
     if (UNLIKELY(block == NULL)) {
         return out_of_memory("malloc");
     }

@@ -101,7 +101,7 @@ struct cache *cache_init(void *block, struct arena *arena)
     cache->front.sized_limit = SMALL_SIZE_MAX + 1;
     cache->front.cache = cache;
     cache->front.mode = 0;
-    cache->arena = arena;
+    atomic_store_explicit(&cache->arena, arena, memory_order_release);
     cache->stays = false;
     cache->in_hook = false;
     cache->event_count = 0;
@@ -313,9 +313,9 @@ bool cache_move(struct cache *cache, struct arena *arena)
     }
     cache_merge_counters(cache);
     if (is_threads) {
-        arena_leave(cache->arena);
+        arena_leave(cache_arena(cache));
     }
-    cache->arena = arena;
+    atomic_store_explicit(&cache->arena, arena, memory_order_release);
     return true;
 }
 
@@ -326,7 +326,7 @@ static void note_contention(struct cache *cache, bool contended)
         return;
     }
     cache->contended_count = 0;
-    struct arena *other = arena_choose(cache->arena);
+    struct arena *other = arena_choose(cache_arena(cache));
     if (other != NULL) {
         (void)cache_move(cache, other);
     }
@@ -382,13 +382,13 @@ static bool fill(struct cache *cache, unsigned bin_index)
         unsigned wanted = half < FILL_MAX ? half : FILL_MAX;
         void **first = bin->bottom - wanted;
         bool contended;
-        filled = arena_fill(cache->arena, class_index, first, wanted, &contended);
+        filled = arena_fill(cache_arena(cache), class_index, first, wanted, &contended);
         note_contention(cache, contended);
         if (filled < wanted) {
             memmove(bin->bottom - filled, first, filled * sizeof(void *));
         }
     } else {
-        void *block = large_alloc_cached(cache->arena, class_index);
+        void *block = large_alloc_cached(cache_arena(cache), class_index);
         bin->bottom[-1] = block;
         filled = block != NULL;
     }
@@ -417,9 +417,9 @@ static void collect(struct cache *cache)
     uint64_t now_ns = os_time_coarse_ns();
     cache->event_count = 0;
     if (idle_relieves()) {
-        idle_call(cache->arena->pages.place);
+        idle_call(cache_arena(cache)->pages.place);
     } else {
-        arena_decay(cache->arena, now_ns);
+        arena_decay(cache_arena(cache), now_ns);
         huge_decay(now_ns);
     }
     cache->kept_bytes += cache->moved_bytes;
@@ -485,10 +485,10 @@ static NOINLINE void *alloc_past(struct cache *cache, unsigned bin_index)
     void *block = NULL;
     if (class_index < SMALL_CLASSES) {
         bool contended;
-        (void)arena_fill(cache->arena, class_index, &block, 1, &contended);
+        (void)arena_fill(cache_arena(cache), class_index, &block, 1, &contended);
         note_contention(cache, contended);
     } else {
-        block = large_alloc_cached(cache->arena, class_index);
+        block = large_alloc_cached(cache_arena(cache), class_index);
     }
     if (block != NULL) {
         cache->taken[bin_index]++;
@@ -630,7 +630,7 @@ void cache_merge_counters(struct cache *cache)
     uint64_t untold[CACHED_CLASSES];
     for (uint64_t classes = cache_untold(cache, untold); classes != 0; classes &= classes - 1) {
         unsigned i = bits_lowest(classes);
-        arena_count_requests(cache->arena, (uint8_t)i, untold[i]);
+        arena_count_requests(cache_arena(cache), (uint8_t)i, untold[i]);
         cache->requests_told[i + 1u] += untold[i];
     }
 }

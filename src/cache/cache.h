@@ -79,13 +79,13 @@ struct exact_counters {
 
 struct cache {
     struct cache_front front;
-    struct cache_front *shim; /* all-slow front of this cache, made when first needed */
-    struct arena *arena;
-    const struct bounds *bounds; /* NULL: the bins are as large as their use makes them */
-    struct bounds own_bounds;    /* `bounds` when the owner has set them */
-    bool in_hook;                /* threads lock: a hook of the program runs; set by the owner */
-    bool stays;                  /* in its arena, which was asked for by number */
-    struct cache *previous;      /* list of all caches, under the threads lock */
+    struct cache_front *shim;      /* all-slow front of this cache, made when first needed */
+    _Atomic(struct arena *) arena; /* the owner writes it (release); others read it (acquire) */
+    const struct bounds *bounds;   /* NULL: the bins are as large as their use makes them */
+    struct bounds own_bounds;      /* `bounds` when the owner has set them */
+    bool in_hook;                  /* threads lock: a hook of the program runs; set by the owner */
+    bool stays;                    /* in its arena, which was asked for by number */
+    struct cache *previous;        /* list of all caches, under the threads lock */
     struct cache *next;
     _Atomic(struct cache_front *) *pointer; /* the thread's pointer, NULL: of no thread; under the
                                              * threads lock */
@@ -135,6 +135,11 @@ void cache_merge_counters(struct cache *cache);
 uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index);
 /* The same of all classes: bit i: there are some of class i, and untold[i] is their number. */
 uint64_t cache_untold(const struct cache *cache, uint64_t untold[CACHED_CLASSES]);
+/* The arena that fills it. Any thread. */
+static inline struct arena *cache_arena(const struct cache *cache)
+{
+    return atomic_load_explicit(&cache->arena, memory_order_acquire);
+}
 /* Makes the cache use another arena from now on. False when a thread may not join it. */
 bool cache_move(struct cache *cache, struct arena *arena);
 

@@ -94,14 +94,14 @@ static void unlink_cache(struct cache *cache)
 static void link_thread(struct cache *cache)
 {
     link_cache(cache, &thread_front);
-    atomic_fetch_add_explicit(&cache->arena->thread_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cache_arena(cache)->thread_count, 1, memory_order_relaxed);
     helper_user_comes();
 }
 
 static void unlink_thread(struct cache *cache)
 {
     unlink_cache(cache);
-    arena_leave(cache->arena);
+    arena_leave(cache_arena(cache));
     helper_user_goes();
 }
 
@@ -212,7 +212,7 @@ struct cache *thread_cache(void)
 struct arena *thread_arena(void)
 {
     struct cache *cache = thread_front_now()->cache;
-    return cache != NULL ? cache->arena : arena_get(0);
+    return cache != NULL ? cache_arena(cache) : arena_get(0);
 }
 
 /* The bins' slots are cold memory in a block that waits for a thread. */

@@ -320,7 +320,7 @@ struct cache_visit {
 static void visit_cache_of(struct cache *cache, void *opaque)
 {
     struct cache_visit *visit = opaque;
-    if (cache->arena == visit->arena) {
+    if (cache_arena(cache) == visit->arena) {
         add_cache(visit->part, cache);
     }
 }
@@ -329,7 +329,7 @@ static void visit_any_cache(struct cache *cache, void *opaque)
 {
     (void)opaque;
     struct arena_statistics *part =
-        atomic_load_explicit(&cache->arena->statistics, memory_order_relaxed);
+        atomic_load_explicit(&cache_arena(cache)->statistics, memory_order_relaxed);
     if (part != NULL) {
         add_cache(part, cache);
     }

@@ -48,7 +48,7 @@ struct cached_sum {
 static void add_cached(struct cache *cache, void *opaque)
 {
     struct cached_sum *sum = opaque;
-    if (cache->arena == sum->arena) {
+    if (cache_arena(cache) == sum->arena) {
         sum->bytes += cache_cached_bytes(cache);
     }
 }

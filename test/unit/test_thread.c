@@ -39,7 +39,7 @@ static void the_pointer_of_a_thread_is_its_cache(void **state)
     struct cache *cache = thread_cache();
     assert_ptr_equal(thread_front_now(), &cache->front);
     assert_ptr_equal(thread_front_now()->cache, cache);
-    assert_ptr_equal(thread_arena(), cache->arena);
+    assert_ptr_equal(thread_arena(), cache_arena(cache));
     assert_int_equal(thread_mode(), 0);
     assert_true(cache_is_valid(cache));
 }
@@ -320,7 +320,7 @@ static void a_thread_turns_its_own_cache_off_and_on(void **state)
     thread_enable_cache(false);
     assert_null(thread_cache());
     assert_int_equal(cache_cached_bytes(cache), 0);
-    assert_ptr_equal(thread_arena(), cache->arena);
+    assert_ptr_equal(thread_arena(), cache_arena(cache));
     call();
     assert_int_equal(cache_cached_bytes(cache), 0);
     /* A change of the process's modes does not turn it on again. */
