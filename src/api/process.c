@@ -187,6 +187,7 @@ static void after_fork_in_child(void)
         release_all_locks();
         lock_rank_left(LOCK_FORK);
         lock_init(&process.forking, LOCK_FORK);
+        arenas_only_self_left();
     }
     helper_fork_ends();
 }

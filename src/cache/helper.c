@@ -24,10 +24,13 @@ enum {
 
 enum state { NONE, STARTING, RUNNING, LEAVING, ENDING };
 
+enum stop { STOP_FORK = 1, STOP_EXIT = 2 }; /* a fork is under way; the process ends */
+
 struct helper {
     _Atomic uint32_t state; /* any thread; seq_cst beside users; RUNNING publishes `thread` */
     _Atomic uint32_t over;  /* 1: its last step is done; release, for whoever waits at exit */
     uintptr_t thread;       /* under the lock */
+    _Atomic uintptr_t self; /* while it runs, else 0; relaxed: asked for by its own thread */
 };
 
 static struct {
@@ -37,7 +40,7 @@ static struct {
     _Atomic bool background;     /* written under the lock; relaxed, any thread */
     _Atomic bool needed;         /* relaxed, any thread: background helpers have something to do */
     _Atomic bool libc_started;   /* likewise */
-    _Atomic bool stopped;        /* likewise: a fork is under way, or the process ends */
+    _Atomic uint32_t stops;      /* likewise: why none may start: bits of enum stop */
     _Atomic unsigned limit;      /* written under the lock; relaxed */
     _Atomic uint64_t look_count; /* relaxed: a statistic */
     _Atomic uint64_t nap_ns;     /* likewise */
@@ -185,9 +188,11 @@ static void serve(struct helper *helper, unsigned number)
 static void *run(void *opaque)
 {
     struct helper *helper = opaque;
+    atomic_store_explicit(&helper->self, os_thread_self(), memory_order_relaxed);
     thread_stay_uncached();
     os_thread_set_name(helper_is_background() ? "jemalloc_bg_thd" : "jemalloc_idle");
     serve(helper, (unsigned)(helper - helpers.helper));
+    atomic_store_explicit(&helper->self, 0, memory_order_relaxed);
     atomic_store_explicit(&helper->over, 1, memory_order_release);
     os_wake((uint32_t *)&helper->over, 1);
     return NULL;
@@ -249,7 +254,7 @@ static void end_at_exit(struct helper *helper, unsigned number, uint64_t deadlin
 
 void helper_end_at_exit(void)
 {
-    atomic_store_explicit(&helpers.stopped, true, memory_order_relaxed);
+    atomic_fetch_or_explicit(&helpers.stops, STOP_EXIT, memory_order_relaxed);
     uint64_t deadline_ns = os_time_ns() + EXIT_WAIT_NS;
     if (lock_try(&helpers.lock)) {
         for (unsigned i = 0; i < HELPERS_MAX; i++) {
@@ -308,7 +313,7 @@ static void start_others(void)
 static bool may_start(void)
 {
     return atomic_load_explicit(&helpers.resting, memory_order_relaxed) == 0 &&
-           !atomic_load_explicit(&helpers.stopped, memory_order_relaxed) && !lock_is_own_fork() &&
+           atomic_load_explicit(&helpers.stops, memory_order_relaxed) == 0 && !lock_is_own_fork() &&
            (atomic_load_explicit(&helpers.libc_started, memory_order_relaxed) || user_count() > 1);
 }
 
@@ -420,9 +425,23 @@ static bool restart(bool background)
     return start_one(0);
 }
 
+/* Of the calling thread: it cannot end itself. */
+static bool is_helper(void)
+{
+    bool is = false;
+    for (unsigned i = 0; i < HELPERS_MAX; i++) {
+        is |=
+            atomic_load_explicit(&helpers.helper[i].self, memory_order_relaxed) == os_thread_self();
+    }
+    return is;
+}
+
 bool helper_set_background(bool on)
 {
     bool done = true;
+    if (is_helper()) {
+        return false;
+    }
     lock_acquire(&helpers.lock);
     if (on != helper_is_background() || (on && state_of(&helpers.helper[0]) == NONE)) {
         done = restart(on) || restart(false);
@@ -435,6 +454,9 @@ bool helper_set_background(bool on)
 bool helper_set_limit(unsigned limit)
 {
     bool done = true;
+    if (is_helper()) {
+        return false;
+    }
     lock_acquire(&helpers.lock);
     if (limit != helper_limit()) {
         bool running = helper_is_background() && state_of(&helpers.helper[0]) == RUNNING;
@@ -462,12 +484,12 @@ struct helper_statistics helper_statistics(void)
 
 void helper_fork_begins(void)
 {
-    atomic_store_explicit(&helpers.stopped, true, memory_order_relaxed);
+    atomic_fetch_or_explicit(&helpers.stops, STOP_FORK, memory_order_relaxed);
 }
 
 void helper_fork_ends(void)
 {
-    atomic_store_explicit(&helpers.stopped, false, memory_order_relaxed);
+    atomic_fetch_and_explicit(&helpers.stops, ~(uint32_t)STOP_FORK, memory_order_relaxed);
 }
 
 void helper_forget(bool is_user)
@@ -480,6 +502,7 @@ void helper_forget(bool is_user)
     for (unsigned i = 0; i < HELPERS_MAX; i++) {
         any |= state_of(&helpers.helper[i]) != NONE;
         set_state(&helpers.helper[i], NONE);
+        atomic_store_explicit(&helpers.helper[i].self, 0, memory_order_relaxed);
         idle_stop(i);
     }
     if (any) {

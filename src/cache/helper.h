@@ -2,8 +2,9 @@
  *
  * Frees purge as they go, by a clock that only they read. A program that falls idle would keep what
  * the last of them left; a helper looks at it LOOKS_PER_DECAY times in a decay time while something
- * is unused, and sleeps without end otherwise (idle.h). It has no cache, and runs no code of the
- * program: its signals are blocked. There are two ways to have helpers:
+ * is unused, and sleeps without end otherwise (idle.h). It has no cache, its signals are blocked,
+ * and the only code of the program that it runs is extent hooks. There are two ways to have
+ * helpers:
  *
  * background_thread, an option and a control name, as in jemalloc: helpers relieve the program's
  * threads of purging by time. The first is made when the program turns it on, or, with the option,
@@ -59,11 +60,11 @@ void helper_start_when_wanted(void);
 void helper_end_when_unwanted(void);
 
 /* background_thread: whether it is on; turns it on or off, with no lock held. False when no thread
- * could be made: it is off then. */
+ * could be made: it is off then; or a hook on a helper asks, which cannot wait for its own end. */
 bool helper_is_background(void);
 MUST_USE bool helper_set_background(bool on);
 /* max_background_threads: 1 .. HELPERS_MAX. The next is false when helpers could not be made
- * again. */
+ * again, or a helper asks. */
 unsigned helper_limit(void);
 MUST_USE bool helper_set_limit(unsigned limit);
 

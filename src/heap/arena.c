@@ -726,6 +726,17 @@ void arenas_forget_helper(void)
     huge_forget_helper();
 }
 
+void arenas_only_self_left(void)
+{
+    struct arena *arena;
+    for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
+        page_heap_forget_others(&arena->pages);
+    }
+    for (arena = arenas.gone; arena != NULL; arena = arena->next_gone) {
+        page_heap_forget_others(&arena->pages);
+    }
+}
+
 void arenas_visit_locks(void (*visit)(struct lock *lock))
 {
     struct arena *arena;

@@ -210,6 +210,9 @@ MUST_USE struct huge_counters *arena_huge_counters(struct arena *arena);
 void arena_name(struct arena *arena, char *buffer);
 void arena_set_name(struct arena *arena, const char *name);
 
+/* In a forked child: what threads that are not there were doing to the arenas is over. */
+void arenas_only_self_left(void);
+
 /* Visits each lock of the arenas but that of their table. */
 void arenas_visit_locks(void (*visit)(struct lock *lock));
 

@@ -203,33 +203,36 @@ static void count_huge_resize(const struct huge *huge, size_t old_bytes)
     watch_mapped_pages(huge->arena);
 }
 
-/* The list of a manual arena's mappings, for its reset. */
+/* The list of a manual arena's mappings, for its reset. One whose `previous` is itself is not in
+ * it: a reset has taken it out. Lock of the page heap held. */
 static void list_huge(struct arena *arena, struct huge *huge)
 {
-    lock_acquire(&arena->pages.lock);
     huge->previous = NULL;
     huge->next = arena->first_huge;
     if (huge->next != NULL) {
         huge->next->previous = huge;
     }
     arena->first_huge = huge;
-    lock_release(&arena->pages.lock);
 }
 
 static void unlist_huge(struct arena *arena, struct huge *huge)
 {
-    lock_acquire(&arena->pages.lock);
+    if (huge->previous == huge) {
+        return;
+    }
     *(huge->previous != NULL ? &huge->previous->next : &arena->first_huge) = huge->next;
     if (huge->next != NULL) {
         huge->next->previous = huge->previous;
     }
-    lock_release(&arena->pages.lock);
+    huge->previous = huge;
 }
 
 static NOINLINE void note_mapping(struct arena *arena, struct huge *huge, bool comes)
 {
     if (arena->is_manual) {
+        lock_acquire(&arena->pages.lock);
         (comes ? list_huge : unlist_huge)(arena, huge);
+        lock_release(&arena->pages.lock);
     }
     watch_mapped_pages(arena);
 }
@@ -253,6 +256,9 @@ void large_free_mappings(struct arena *arena)
     for (;;) {
         lock_acquire(&arena->pages.lock);
         struct huge *huge = arena->first_huge;
+        if (huge != NULL) {
+            unlist_huge(arena, huge);
+        }
         lock_release(&arena->pages.lock);
         if (huge == NULL) {
             return;

@@ -19,6 +19,7 @@ static void visit_run(struct run *run, void *opaque)
     struct slab_search *search = opaque;
     bool is_leaving = run->free_count == run->region_count && run != search->empty;
     if (run_is_slab(run) && !is_leaving && run->class_index == search->class_index) {
+        run->free_count = run->region_count; /* It leaves: no other reset takes it. */
         run->next = search->found;
         search->found = run;
     }
@@ -52,7 +53,6 @@ void arena_reset(struct arena *arena)
         struct run *next;
         for (struct run *slab = take_slabs(arena, i); slab != NULL; slab = next) {
             next = slab->next;
-            slab->free_count = slab->region_count;
             slab_delete(slab);
         }
     }
@@ -63,7 +63,7 @@ void arena_reset(struct arena *arena)
 void arena_empty(struct arena *arena)
 {
     arena_reset(arena);
-    page_heap_purge(&arena->pages, 0);
+    page_heap_empty(&arena->pages);
     if (page_heap_has_hooks(&arena->pages)) {
         extent_destroy_retained(&arena->pages);
     }

@@ -366,6 +366,22 @@ void page_heap_purge(struct page_heap *heap, size_t keep_pages)
     lock_release(&heap->lock);
 }
 
+void page_heap_empty(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    do {
+        purge_for_good(heap, 0);
+    } while (purge_wait(heap));
+    lock_release(&heap->lock);
+}
+
+void page_heap_forget_others(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    purge_forget_others(heap);
+    lock_release(&heap->lock);
+}
+
 void page_heap_decay(struct page_heap *heap, uint64_t now_ns)
 {
     lock_acquire(&heap->lock);

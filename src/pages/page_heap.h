@@ -81,6 +81,8 @@ struct hpa {
     uint64_t dehugifies;
 };
 
+struct purge_pass; /* purge.c */
+
 struct page_heap {
     struct lock lock;
     void *arena;    /* immutable: the arena above, opaque here */
@@ -118,7 +120,8 @@ struct page_heap {
     struct run_counter large[LARGE_CLASSES];
     struct page_stage stage[STAGES];
     struct hpa hpa;
-    struct extent *retained; /* that hooks left here, see extent.h */
+    struct purge_pass *passes; /* at work without the lock, each on its thread's stack */
+    struct extent *retained;   /* that hooks left here, see extent.h */
     struct extent *free_extents;
     size_t retained_bytes;
 };
@@ -203,6 +206,11 @@ void page_heap_note_margin(struct page_heap *heap, int pages);
 /* Purges for good until at most keep_pages dirty pages, oldest first, and no muzzy ones are left.
  */
 void page_heap_purge(struct page_heap *heap, size_t keep_pages);
+/* Purges all of a heap in which nothing is in use, and waits until no other thread is at work on
+ * it: no hook is called for it any more. */
+void page_heap_empty(struct page_heap *heap);
+/* In a forked child: what threads that are not there were doing to the heap is over. */
+void page_heap_forget_others(struct page_heap *heap);
 /* Purges what the decay curves no longer allow at this time. */
 void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
 /* The same for the helper. False when nothing is left to wait for: then the heap calls the helper

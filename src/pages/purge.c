@@ -22,6 +22,7 @@ enum {
     GROWTH_PURGE_DIVISOR = 4,
     /* 4 MiB went for the peak: enough to judge by. docs/decisions/unused-memory.md */
     GROWTH_WINDOW_PAGES = 1024,
+    WAIT_NS = 20000, /* between looks at what others do; a purge takes some microseconds */
 };
 
 /* The cap of a program that does not swing. */
@@ -44,6 +45,55 @@ struct purge {
 };
 
 enum purge_result { PURGE_REFUSED, PURGE_LAZY, PURGE_FOR_GOOD };
+
+/* What a thread does without the lock: it purges pages of a chunk, which are marked used meanwhile,
+ * or (count 0) gives an extent back. */
+struct purge_pass {
+    struct purge_pass *next;
+    uintptr_t thread;
+    struct chunk *chunk;
+    unsigned count;
+    struct page_range range[PURGE_RANGES];
+};
+
+static void begin_pass(struct page_heap *heap, struct purge_pass *pass)
+{
+    pass->thread = os_thread_self();
+    pass->next = heap->passes;
+    heap->passes = pass;
+    lock_release(&heap->lock);
+}
+
+static void end_pass(struct page_heap *heap, const struct purge_pass *pass)
+{
+    lock_acquire(&heap->lock);
+    struct purge_pass **link = &heap->passes;
+    while (*link != pass) {
+        link = &(*link)->next;
+    }
+    *link = pass->next;
+}
+
+static bool others_work(const struct page_heap *heap)
+{
+    const struct purge_pass *pass = heap->passes;
+    while (pass != NULL && pass->thread == os_thread_self()) {
+        pass = pass->next;
+    }
+    return pass != NULL;
+}
+
+bool purge_wait(struct page_heap *heap)
+{
+    uint32_t never = 0;
+    bool waits = others_work(heap);
+    while (others_work(heap)) {
+        lock_release(&heap->lock);
+        os_wait_for(&never, 0, WAIT_NS);
+        lock_acquire(&heap->lock);
+    }
+    return waits;
+}
 
 /* The whole OS pages of the stretch at..end-1 whose first page to be purged is `first`. */
 static struct page_range whole_os_pages(unsigned at, unsigned first, unsigned end)
@@ -72,9 +122,10 @@ static const uint64_t *obstacles(const struct chunk *chunk, unsigned stage_index
 /* Collects stretches of unused pages from the first of the stage to the last, and marks them used:
  * the purge then needs no lock. Other pages between are purged once more, which is cheaper than a
  * second call. Result: the number of ranges. */
-static unsigned claim_ranges(struct page_heap *heap, struct chunk *chunk, unsigned stage_index,
-                             struct page_range ranges[PURGE_RANGES], unsigned *from)
+static unsigned claim_ranges(struct page_heap *heap, struct purge_pass *pass, unsigned stage_index,
+                             unsigned *from)
 {
+    struct chunk *chunk = pass->chunk;
     uint64_t used_or_dirty[CHUNK_WORDS];
     const uint64_t *walls = obstacles(chunk, stage_index, used_or_dirty);
     const uint64_t *wanted = stage_index == STAGE_DIRTY ? chunk->dirty : chunk->muzzy;
@@ -87,7 +138,7 @@ static unsigned claim_ranges(struct page_heap *heap, struct chunk *chunk, unsign
             struct page_range range = whole_os_pages(at, first, end);
             if (range.page_count > 0) {
                 page_stock_use(heap, chunk, range.page, range.page_count);
-                ranges[count++] = range;
+                pass->range[count++] = range;
             }
         }
         at = bits_next_zero(walls, end, CHUNK_PAGES);
@@ -143,11 +194,12 @@ static NOINLINE bool return_chunk(struct page_heap *heap, struct chunk *chunk)
         return false;
     }
     struct extent *extent = chunk->extent;
+    struct purge_pass pass = {.chunk = chunk, .count = 0};
     page_stock_take_out(heap, chunk);
-    lock_release(&heap->lock);
+    begin_pass(heap, &pass);
     chunk_disown(chunk);
     extent_give(heap, extent);
-    lock_acquire(&heap->lock);
+    end_pass(heap, &pass);
     return true;
 }
 
@@ -161,35 +213,61 @@ static NOINLINE void return_unused_chunks(struct page_heap *heap)
     }
 }
 
+/* Claimed pages are unused again. True when the chunk has none in use: it may have left this heap,
+ * so look at it no more. */
+static bool drop_claims(struct page_heap *heap, const struct purge_pass *pass,
+                        const enum purge_result results[PURGE_RANGES])
+{
+    struct chunk *chunk = pass->chunk;
+    bool gone = false;
+    for (unsigned i = 0; i < pass->count; i++) {
+        struct page_range range = pass->range[i];
+        ASSERT(!gone);
+        note_result(heap, chunk, range, results[i]);
+        gone = chunk->free_pages + range.page_count == chunk->valid_pages;
+        page_stock_unuse(heap, chunk, range.page, range.page_count, 0);
+    }
+    return gone;
+}
+
 /* The lock is let go meanwhile; claimed pages keep the chunk in this heap. */
 static void purge_chunk(struct page_heap *heap, struct chunk *chunk, struct purge purge)
 {
     if (UNLIKELY(chunk->extent != NULL) && return_chunk(heap, chunk)) {
         return;
     }
+    struct purge_pass pass = {.chunk = chunk};
     unsigned from = 0;
     while (from < CHUNK_PAGES) {
-        struct page_range ranges[PURGE_RANGES];
-        unsigned count = claim_ranges(heap, chunk, purge.stage_index, ranges, &from);
-        if (count == 0) {
+        pass.count = claim_ranges(heap, &pass, purge.stage_index, &from);
+        if (pass.count == 0) {
             return;
         }
-        lock_release(&heap->lock);
+        begin_pass(heap, &pass);
         enum purge_result results[PURGE_RANGES];
-        for (unsigned i = 0; i < count; i++) {
-            results[i] = purge_range(chunk, ranges[i], purge.lazily);
+        for (unsigned i = 0; i < pass.count; i++) {
+            results[i] = purge_range(chunk, pass.range[i], purge.lazily);
         }
-        lock_acquire(&heap->lock);
-        heap->stage[purge.stage_index].purge_call_count += count;
-        /* Once the last claim is dropped the chunk may leave this heap: look at it no more then. */
-        bool last_pass = from >= CHUNK_PAGES;
-        for (unsigned i = 0; i < count; i++) {
-            note_result(heap, chunk, ranges[i], results[i]);
-            bool gone = chunk->free_pages + ranges[i].page_count == chunk->valid_pages;
-            page_stock_unuse(heap, chunk, ranges[i].page, ranges[i].page_count, 0);
-            if (gone || (last_pass && i + 1 == count)) {
-                return;
-            }
+        end_pass(heap, &pass);
+        heap->stage[purge.stage_index].purge_call_count += pass.count;
+        if (drop_claims(heap, &pass, results)) {
+            return;
+        }
+    }
+}
+
+void purge_forget_others(struct page_heap *heap)
+{
+    static const enum purge_result unknown[PURGE_RANGES];
+    _Static_assert(PURGE_REFUSED == 0, "What was not purged stays what it is");
+    struct purge_pass **link = &heap->passes;
+    while (*link != NULL) {
+        struct purge_pass *pass = *link;
+        if (pass->thread == os_thread_self()) {
+            link = &pass->next;
+        } else {
+            *link = pass->next;
+            (void)drop_claims(heap, pass, unknown);
         }
     }
 }

@@ -46,6 +46,12 @@ void purge_by_time(struct page_heap *heap, uint64_t now_ns);
  * when pages fall unused again. */
 bool purge_look(struct page_heap *heap, uint64_t now_ns);
 
+/* Waits until no other thread is at work on the heap without its lock: its pages are marked used
+ * until then, or its extent is on the way to the hooks. True when there was one. */
+MUST_USE bool purge_wait(struct page_heap *heap);
+/* In a forked child: passes of threads that are not there end without a result. */
+void purge_forget_others(struct page_heap *heap);
+
 /* Purges what the bounds no longer allow: the clock, the cap or the peak asks for it. */
 void purge_slow(struct page_heap *heap);
 

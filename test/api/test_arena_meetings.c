@@ -6,6 +6,7 @@
  */
 #include "option_task.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -78,6 +79,22 @@ static int reset_beside(void *(*other)(void *))
 static int reset_beside_purge(void)
 {
     return reset_beside(purge_on);
+}
+
+static void *reset_on(void *unused)
+{
+    while (!atomic_load(&stop)) {
+        for (unsigned i = 0; i < 8; i++) {
+            (void)mallocx(4 << 20, MALLOCX_ARENA(arena) | OUTSIDE_CACHES);
+        }
+        (void)act(arena, "reset");
+    }
+    return unused;
+}
+
+static int reset_beside_reset(void)
+{
+    return reset_beside(reset_on);
 }
 
 static int reset_beside_allocation(void)
@@ -190,12 +207,150 @@ static int make_arenas_again_and_again(void)
     return stat_value("stats.metadata") > before + 16384 ? 3 : 0;
 }
 
+/* Hooks whose purge waits in one thread until it is told to go on. */
+
+static atomic_uint purges_begun;
+static _Thread_local bool is_slow;
+static atomic_bool may_go_on;
+static atomic_bool is_destroyed;
+static atomic_uint hooks_after_the_end;
+static atomic_uint unmapped_extents;
+
+static bool purge_when_told(extent_hooks_t *hooks, void *address, size_t size, size_t offset,
+                            size_t length, unsigned index)
+{
+    (void)hooks;
+    (void)size;
+    (void)index;
+    atomic_fetch_add(&purges_begun, 1);
+    while (is_slow && !atomic_load(&may_go_on)) {
+        usleep(1000);
+    }
+    hooks_after_the_end += atomic_load(&is_destroyed);
+    return madvise((char *)address + offset, length, MADV_DONTNEED) != 0;
+}
+
+static bool count_unmapped(extent_hooks_t *hooks, void *address, size_t size, bool committed,
+                           unsigned index)
+{
+    unmapped_extents++;
+    hooks_after_the_end += atomic_load(&is_destroyed);
+    return unmap_extent(hooks, address, size, committed, index);
+}
+
+static extent_hooks_t slow_hooks = {
+    .alloc = map_extent, .dalloc = count_unmapped, .purge_forced = purge_when_told};
+
+static void *purge_once(void *unused)
+{
+    is_slow = true;
+    (void)act(arena, "purge");
+    return unused;
+}
+
+/* A thread has begun to purge an arena of two blocks, one of which is still in use, and stays in
+ * the hook. */
+static void *begin_slow_purge(pthread_t *purger)
+{
+    arena = new_arena(&slow_hooks);
+    void *kept = mallocx(100000, MALLOCX_ARENA(arena) | OUTSIDE_CACHES);
+    void *freed = mallocx(500000, MALLOCX_ARENA(arena) | OUTSIDE_CACHES);
+    memset(freed, 1, 500000);
+    dallocx(freed, OUTSIDE_CACHES);
+    if (pthread_create(purger, NULL, purge_once, NULL) != 0) {
+        exit(2);
+    }
+    while (atomic_load(&purges_begun) == 0) {
+        usleep(1000);
+    }
+    return kept;
+}
+
+static void *let_go_on(void *unused)
+{
+    usleep(100000);
+    atomic_store(&may_go_on, true);
+    return unused;
+}
+
+/* Once a program has destroyed an arena it may forget what its hooks need. */
+static int destroy_beside_slow_purge(void)
+{
+    pthread_t purger;
+    pthread_t later;
+    (void)begin_slow_purge(&purger);
+    if (pthread_create(&later, NULL, let_go_on, NULL) != 0 || !act(arena, "destroy")) {
+        return 2;
+    }
+    atomic_store(&is_destroyed, true);
+    (void)pthread_join(later, NULL);
+    (void)pthread_join(purger, NULL);
+    return hooks_after_the_end == 0 ? 0 : 3;
+}
+
+/* The child has no thread that will end the purge, and can free all the same. */
+static int fork_beside_slow_purge(void)
+{
+    pthread_t purger;
+    void *kept = begin_slow_purge(&purger);
+    pid_t child = fork();
+    atomic_store(&may_go_on, true);
+    if (child == 0) {
+        (void)alarm(HANG_SECONDS);
+        dallocx(kept, OUTSIDE_CACHES);
+        bool purged = act(arena, "purge");
+        _exit(purged && unmapped_extents == 1 && act(arena, "destroy") ? 0 : 3);
+    }
+    int status = -1;
+    (void)waitpid(child, &status, 0);
+    (void)pthread_join(purger, NULL);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 4;
+}
+
+static atomic_int error_on_helper = -1;
+
+static bool purge_and_end_helpers(extent_hooks_t *hooks, void *address, size_t size, size_t offset,
+                                  size_t length, unsigned index)
+{
+    char name[32] = "";
+    (void)pthread_getname_np(pthread_self(), name, sizeof name);
+    if (strcmp(name, "jemalloc_bg_thd") == 0) {
+        bool on = false;
+        error_on_helper = mallctl("background_thread", NULL, NULL, &on, sizeof on);
+    }
+    return purge_when_told(hooks, address, size, offset, length, index);
+}
+
+/* A helper cannot wait for its own end: the hook is told so. */
+static int end_helpers_on_a_helper(void)
+{
+    static extent_hooks_t hooks = {.alloc = map_extent, .purge_forced = purge_and_end_helpers};
+    bool on = true;
+    arena = new_arena(&hooks);
+    void *block = mallocx(500000, MALLOCX_ARENA(arena) | OUTSIDE_CACHES);
+    memset(block, 1, 500000);
+    if (mallctl("background_thread", NULL, NULL, &on, sizeof on) != 0) {
+        return 2;
+    }
+    dallocx(block, OUTSIDE_CACHES);
+    while (error_on_helper == -1) {
+        usleep(20000);
+    }
+    on = false;
+    bool ended = mallctl("background_thread", NULL, NULL, &on, sizeof on) == 0;
+    return error_on_helper == EFAULT && ended ? 0 : 3;
+}
+
 static const struct task {
     const char *name;
     const char *conf;
     int (*run)(void);
 } tasks[] = {
     {"reset_beside_purge", "narenas:1", reset_beside_purge},
+    {"reset_beside_reset", "narenas:1", reset_beside_reset},
+    {"destroy_beside_slow_purge", "narenas:1", destroy_beside_slow_purge},
+    {"fork_beside_slow_purge", "narenas:1", fork_beside_slow_purge},
+    {"end_helpers_on_a_helper", "narenas:1,dirty_decay_ms:200", end_helpers_on_a_helper},
     {"reset_beside_allocation", "san_guard_small:1", reset_beside_allocation},
     {"reset_what_is_held", "lg_san_uaf_align:12", reset_what_is_held},
     {"destroy_what_is_held", "lg_san_uaf_align:12", destroy_what_is_held},

@@ -375,6 +375,31 @@ static void a_process_may_exit_at_any_moment(void **state)
     }
 }
 
+/* A handler of exit() may fork: what it frees after that brings no helper back. */
+static void fork_at_exit(void *unused)
+{
+    (void)unused;
+    struct user user;
+    user_start(&user);
+    leave_memory_unused();
+    wait_for_helpers(1);
+    helper_end_at_exit();
+    CHILD_EXPECT(tasks_now().helpers == 0);
+    helper_fork_begins();
+    helper_fork_ends();
+    struct user another;
+    user_start(&another);
+    leave_memory_unused();
+    CHILD_EXPECT(tasks_now().helpers == 0);
+    exit(0);
+}
+
+static void after_its_end_at_exit_none_comes(void **state)
+{
+    (void)state;
+    expect_success(fork_at_exit, NULL);
+}
+
 static void be_forked(void *unused)
 {
     (void)unused;
@@ -549,6 +574,7 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test(when_one_user_is_left_it_cleans_up_and_ends_and_it_comes_again),
         cmocka_unit_test(it_keeps_no_process_alive),
         cmocka_unit_test(a_process_may_exit_at_any_moment),
+        cmocka_unit_test(after_its_end_at_exit_none_comes),
         cmocka_unit_test(a_forked_child_has_none_until_it_has_two_users),
         cmocka_unit_test(inside_fork_none_starts),
         cmocka_unit_test(a_refused_thread_is_harmless),
