@@ -77,6 +77,7 @@ static void hand_options_down(void)
     lock_set_spin(options.mutex_max_spin);
     helper_begin();
     page_policy.huge_pages = options.thp;
+    page_policy.purge_batch = (unsigned)options.process_madvise_max_batch;
     chunk_policy.retain = options.retain;
     atomic_store_explicit(&chunk_policy.use_of_break, options.dss, memory_order_relaxed);
     os_purge_is_trusted = options.trust_madvise;

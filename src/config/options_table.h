@@ -59,9 +59,9 @@ BOOLEAN(idle_purge, false, PLAIN,
         "jemalloc.")
 INTEGER(lg_extent_max_active_fit, size_t, 6, 0, 64, REFUSE, IDLE, "",
         "How much larger an unused extent may be that is cut for a request.")
-INTEGER(process_madvise_max_batch, size_t, 0, 0, 0, CLIP, IDLE, "",
-        "Ranges of pages given back by one system call; 0, the only value here, as in builds of "
-        "jemalloc without process_madvise: one each.")
+INTEGER(process_madvise_max_batch, size_t, 0, 0, 16, CLIP, PLAIN, "",
+        "Stretches of pages that one system call (process_madvise, Linux 6.14) may give back; 0: "
+        "one each.")
 INTEGER(calloc_madvise_threshold, size_t, 8388608, 0, 0x7000000000000000, REFUSE, UNMIRRORED,
         "bytes",
         "From this size on calloc drops old pages rather than clear them; blocks above 1 MiB.")

@@ -43,6 +43,15 @@ extern bool os_purge_is_trusted;
  * written to again it reads as its old content or, at any moment, as zero. False when refused. */
 MUST_USE bool os_purge_lazily(void *address, size_t size_bytes);
 
+/* The same for several ranges by one call, at most OS_BATCH_MAX. Result: how many of them were
+ * dropped, from the first on; 0 where the kernel cannot do it (before Linux 6.14). */
+struct os_range {
+    void *address;
+    size_t size_bytes;
+};
+enum { OS_BATCH_MAX = 16 };
+MUST_USE unsigned os_purge_batch(const struct os_range *ranges, unsigned count, bool lazily);
+
 /* Makes pages such that each access ends the process by a signal, and ordinary ones again. False
  * when refused (too many mappings). */
 MUST_USE bool os_guard(void *address, size_t size_bytes);

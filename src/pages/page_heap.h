@@ -145,6 +145,7 @@ struct page_policy {
     size_t dirty_cap_bytes;     /* unused dirty bytes that may always stay */
     unsigned dirty_cap_divisor; /* ... or this part of the active bytes, when that is more */
     unsigned huge_pages;        /* thp.h: what chunks ask of the system */
+    unsigned purge_batch;       /* stretches that one system call may purge; 0: one each */
 };
 extern struct page_policy page_policy;
 

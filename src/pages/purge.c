@@ -15,7 +15,7 @@ enum {
     TICKS_PER_CLOCK = 32,
     TICKS_AFTER_REFUSAL = 1024,
     /* Ranges that one pass over a chunk purges before it takes the lock again. */
-    PURGE_RANGES = 16,
+    PURGE_RANGES = OS_BATCH_MAX,
     /* A purge for the peak takes a little more than it must, so that the next run needs none: so
      * many pages, or this part of what may stay. */
     GROWTH_PURGE_PAGES = 64,
@@ -176,6 +176,42 @@ static enum purge_result purge_range(const struct chunk *chunk, struct page_rang
     return os_purge(address, size_bytes) ? PURGE_FOR_GOOD : PURGE_REFUSED;
 }
 
+/* As many ranges from `at` on as one system call may take. Result: how many that were; 0 where it
+ * is not wanted or cannot be had. */
+static unsigned purge_batch(const struct purge_pass *pass, unsigned at, bool lazily)
+{
+    struct os_range ranges[PURGE_RANGES];
+    unsigned count = pass->count - at;
+    count = count < page_policy.purge_batch ? count : page_policy.purge_batch;
+    if (count < 2 || pass->chunk->extent != NULL) {
+        return 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct page_range range = pass->range[at + i];
+        ranges[i] = (struct os_range){chunk_page_address(pass->chunk, range.page),
+                                      (size_t)range.page_count * PAGE_BYTES};
+    }
+    return os_purge_batch(ranges, count, lazily);
+}
+
+/* Result: the number of system calls. */
+static unsigned purge_ranges(const struct purge_pass *pass, bool lazily,
+                             enum purge_result results[PURGE_RANGES])
+{
+    unsigned calls = 0;
+    for (unsigned at = 0; at < pass->count; calls++) {
+        unsigned end = at + purge_batch(pass, at, lazily);
+        if (end == at) {
+            results[at] = purge_range(pass->chunk, pass->range[at], lazily);
+            at++;
+        }
+        for (; at < end; at++) {
+            results[at] = lazily ? PURGE_LAZY : PURGE_FOR_GOOD;
+        }
+    }
+    return calls;
+}
+
 static void note_result(struct page_heap *heap, struct chunk *chunk, struct page_range range,
                         enum purge_result result)
 {
@@ -245,11 +281,9 @@ static void purge_chunk(struct page_heap *heap, struct chunk *chunk, struct purg
         }
         begin_pass(heap, &pass);
         enum purge_result results[PURGE_RANGES];
-        for (unsigned i = 0; i < pass.count; i++) {
-            results[i] = purge_range(chunk, pass.range[i], purge.lazily);
-        }
+        unsigned calls = purge_ranges(&pass, purge.lazily, results);
         end_pass(heap, &pass);
-        heap->stage[purge.stage_index].purge_call_count += pass.count;
+        heap->stage[purge.stage_index].purge_call_count += calls;
         if (drop_claims(heap, &pass, results)) {
             return;
         }

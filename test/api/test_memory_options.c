@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 enum { KIB = 1024, MIB = 1 << 20, MANY = 1024, FAILED = 99 };
 
@@ -180,9 +181,11 @@ void *mmap(void *hint, size_t length, int protection, int flags, int file, off_t
 }
 
 static bool keeps_content;
+static unsigned madvise_calls;
 
 int madvise(void *address, size_t length, int advice)
 {
+    madvise_calls++;
     return keeps_content ? 0 : (int)syscall(SYS_madvise, address, length, advice);
 }
 
@@ -201,6 +204,42 @@ static int calloc_where_madvise_does_nothing(void)
         }
     }
     return purged ? old : FAILED;
+}
+
+static size_t resident_bytes(void)
+{
+    unsigned long pages[2] = {0, 0};
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%lu %lu", &pages[0], &pages[1]) != 2) {
+        exit(FAILED);
+    }
+    fclose(file);
+    return pages[1] * 4096;
+}
+
+/* Purges 512 stretches of 64 KiB between live blocks: calls of madvise() in eighths of a hundred
+ * that it took. */
+static int purge_512_stretches(void)
+{
+    allocate_many(64 * KIB);
+    for (unsigned i = 0; i < MANY; i += 2) {
+        free(blocks[i]);
+    }
+    size_t before = resident_bytes();
+    size_t counted_before = stat_value("stats.arenas.0.dirty_nmadvise");
+    madvise_calls = 0;
+    if (!act("arena.4096.purge") || before - resident_bytes() < 30 * MIB) {
+        return FAILED;
+    }
+    size_t counted = stat_value("stats.arenas.0.dirty_nmadvise") - counted_before;
+    for (unsigned i = 1; i < MANY; i += 2) {
+        const unsigned char *bytes = blocks[i];
+        if (bytes[0] != (unsigned char)i || bytes[64 * KIB - 1] != (unsigned char)i) {
+            return FAILED;
+        }
+    }
+    /* One more tries whether the system does what it says. */
+    return counted + 1 >= madvise_calls ? (int)(counted / 8) : FAILED;
 }
 
 static bool lies_at_the_break(const void *address)
@@ -350,6 +389,7 @@ static const struct {
     {"dense_mib", dense_mib},
     {"dirty_mib", dirty_mib},
     {"calloc_where_madvise_does_nothing", calloc_where_madvise_does_nothing},
+    {"purge_512_stretches", purge_512_stretches},
 };
 
 /* What the parent expects. */
@@ -439,6 +479,23 @@ static int exit_code(const char *conf, const char *task)
     return WEXITSTATUS(status);
 }
 
+/* A kernel before Linux 6.14 has no such call; then each stretch is purged by madvise(). */
+static void one_call_purges_several_stretches_when_told(void **state)
+{
+    (void)state;
+    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct iovec one = {page, 4096};
+    bool by_system = syscall(SYS_process_madvise, -10001, &one, 1ul, MADV_DONTNEED, 0ul) == 4096;
+    int single = exit_code("dirty_decay_ms:-1,narenas:1", "purge_512_stretches");
+    EXPECT(single >= 60 && single <= 70, "%d", single);
+    int batch =
+        exit_code("dirty_decay_ms:-1,narenas:1,process_madvise_max_batch:4", "purge_512_stretches");
+    EXPECT(by_system ? batch >= 15 && batch <= 25 : batch == single, "%d", batch);
+    batch = exit_code("dirty_decay_ms:-1,narenas:1,process_madvise_max_batch:64",
+                      "purge_512_stretches");
+    EXPECT(by_system ? batch >= 3 && batch <= 10 : batch == single, "%d", batch);
+}
+
 static void dense_chunks_are_huge_pages_with_hpa(void **state)
 {
     (void)state;
@@ -486,6 +543,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(chunks_come_from_the_break_when_told),
         cmocka_unit_test(the_break_serves_when_mappings_are_refused),
         cmocka_unit_test(purging_is_tried_unless_trusted),
+        cmocka_unit_test(one_call_purges_several_stretches_when_told),
         cmocka_unit_test(dense_chunks_are_huge_pages_with_hpa),
         cmocka_unit_test(unused_pages_are_a_share_with_hpa),
     };

@@ -97,7 +97,7 @@ static const struct mirror mirrors[] = {
     {"zero_realloc", TEXT, 0, "free", "alloc", 0},
     {"debug_double_free_max_scan", UNSIGNED, 0, NULL, "32", 32},
     {"disable_large_size_classes", BOOL, 1, NULL, "false", 0},
-    {"process_madvise_max_batch", WIDE, 0, NULL, "1000000", 0},
+    {"process_madvise_max_batch", WIDE, 0, NULL, "1000000", 16},
     {"malloc_conf.symlink", NONE, 0, NULL, NULL, 0},
     {"malloc_conf.env_var", NONE, 0, NULL, NULL, 0},
     {"malloc_conf.global_var", NONE, 0, NULL, NULL, 0},

@@ -14,7 +14,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 enum { ERRNO_MARK = 4242 };
 
@@ -199,6 +201,32 @@ static void lazily_purged_memory_is_old_or_zero_and_keeps_what_is_written_after(
     assert_true(bytes_are(block, 4 * os_page_bytes, 9));
     must_unmap(block, 4 * os_page_bytes);
     assert_false(os_purge_lazily(block, os_page_bytes));
+    EXPECT_ERRNO_KEPT();
+}
+
+/* Where the kernel has the call at all it takes all of the ranges, or those before a bad one. */
+static void a_batch_of_ranges_is_purged_by_one_call(void **state)
+{
+    (void)state;
+    char *block = must_map(6 * os_page_bytes);
+    struct os_range ranges[3] = {{block, os_page_bytes},
+                                 {block + 2 * os_page_bytes, 2 * os_page_bytes},
+                                 {block + 5 * os_page_bytes, os_page_bytes}};
+    memset(block, 7, 6 * os_page_bytes);
+    unsigned all =
+        syscall(SYS_process_madvise, -10001, ranges, 0ul, MADV_DONTNEED, 0ul) == 0 ? 3 : 0;
+    assert_int_equal(os_purge_batch(ranges, 3, false), all);
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned char left = all != 0 && i != 1 && i != 4 ? 0 : 7;
+        assert_true(bytes_are(block + i * os_page_bytes, os_page_bytes, left));
+    }
+    memset(block, 7, 6 * os_page_bytes);
+    assert_int_equal(os_purge_batch(ranges, 3, true), all);
+    assert_true(is_old_or_zero(block, 6 * os_page_bytes, 7));
+    must_unmap(block + 5 * os_page_bytes, os_page_bytes);
+    assert_int_equal(os_purge_batch(ranges, 3, false), all - (all != 0));
+    must_unmap(block, 5 * os_page_bytes);
+    assert_int_equal(os_purge_batch(ranges, 3, false), 0);
     EXPECT_ERRNO_KEPT();
 }
 
@@ -440,6 +468,7 @@ int main(void)
         cmocka_unit_test_setup(purged_memory_reads_as_zero_and_its_neighbours_stay, mark_errno),
         cmocka_unit_test_setup(lazily_purged_memory_is_old_or_zero_and_keeps_what_is_written_after,
                                mark_errno),
+        cmocka_unit_test_setup(a_batch_of_ranges_is_purged_by_one_call, mark_errno),
         cmocka_unit_test_setup(a_mapping_grows_in_place_only_into_free_space, mark_errno),
         cmocka_unit_test_setup(moved_pages_keep_their_content_and_leave_their_place, mark_errno),
         cmocka_unit_test_setup(hints_change_neither_content_nor_errno, mark_errno),

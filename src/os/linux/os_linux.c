@@ -5,7 +5,8 @@
  * sandboxes; brk when mmap refuses a chunk (not with dss:disabled), or the option dss wants it
  * first; when the CPUs are counted for a second arena also, once, sched_getaffinity, and openat,
  * read and close of the files of control groups (narenas:1 spares them); with the options
- * background_thread and idle_purge also, once, rt_sigprocmask, prctl and what makes a thread.
+ * background_thread and idle_purge also, once, rt_sigprocmask, prctl and what makes a thread; with
+ * process_madvise_max_batch the call of that name.
  */
 #include "os/os.h"
 
@@ -23,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +35,12 @@
 #endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24 /* Linux 5.18: pages that mlock holds */
+#endif
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+#ifndef PIDFD_SELF_PROCESS
+#define PIDFD_SELF_PROCESS (-10001) /* Linux 6.14: the calling process, without a descriptor */
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
@@ -185,21 +193,49 @@ static COLD NOINLINE unsigned try_purge(void)
     return truth;
 }
 
-bool os_purge(void *address, size_t size_bytes)
+static bool purge_works(void)
 {
     unsigned truth = atomic_load_explicit(&purge_truth, memory_order_relaxed);
     if (UNLIKELY(truth != PURGE_TRUE) && !os_purge_is_trusted) {
         truth = truth == PURGE_UNTRIED ? try_purge() : truth;
-        if (truth != PURGE_TRUE) {
-            return false;
-        }
+        return truth == PURGE_TRUE;
     }
-    return drop_content(address, size_bytes);
+    return true;
+}
+
+bool os_purge(void *address, size_t size_bytes)
+{
+    return purge_works() && drop_content(address, size_bytes);
 }
 
 bool os_purge_lazily(void *address, size_t size_bytes)
 {
     return advise(address, size_bytes, MADV_FREE);
+}
+
+/* A kernel that refuses once is not asked again; nor is one that met pages that mlock holds. */
+unsigned os_purge_batch(const struct os_range *ranges, unsigned count, bool lazily)
+{
+    static_assert(sizeof *ranges == sizeof(struct iovec) &&
+                      offsetof(struct os_range, size_bytes) == offsetof(struct iovec, iov_len),
+                  "ranges are the kernel's vectors");
+    static atomic_bool refused;
+    if (atomic_load_explicit(&refused, memory_order_relaxed) || (!lazily && !purge_works())) {
+        return 0;
+    }
+    int saved_errno = errno;
+    long bytes = syscall(SYS_process_madvise, PIDFD_SELF_PROCESS, ranges, (unsigned long)count,
+                         lazily ? MADV_FREE : MADV_DONTNEED, 0ul);
+    errno = saved_errno;
+    if (bytes <= 0) {
+        atomic_store_explicit(&refused, true, memory_order_relaxed);
+        return 0;
+    }
+    unsigned done = 0;
+    for (size_t left = (size_t)bytes; done < count && left >= ranges[done].size_bytes; done++) {
+        left -= ranges[done].size_bytes;
+    }
+    return done;
 }
 
 static bool protect(void *address, size_t size_bytes, int protection)
