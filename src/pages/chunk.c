@@ -26,6 +26,7 @@ static struct {
     struct chunk *bare;  /* under the lock: descriptors without address space */
     char *raw;           /* under the lock: mapped address space that has no descriptors yet */
     size_t raw_chunks;   /* under the lock */
+    char *raw_break;     /* under the lock: a chunk from the break, likewise; or NULL */
     size_t spare_bytes;  /* under the lock */
     size_t mapped_bytes; /* under the lock */
 } pool;
@@ -165,15 +166,19 @@ static struct chunk *map_partial(unsigned page_count)
     return NULL;
 }
 
-/* A whole chunk from the program break; or NULL. Pool lock held. */
+/* A whole chunk from the program break; or NULL. The break does not shrink: what came waits where
+ * memory for its descriptor is refused. Pool lock held. */
 static NOINLINE struct chunk *take_break(void)
 {
-    char *base = os_break_aligned(CHUNK_BYTES, CHUNK_BYTES);
+    char *base =
+        pool.raw_break != NULL ? pool.raw_break : os_break_aligned(CHUNK_BYTES, CHUNK_BYTES);
+    pool.raw_break = base;
     if (base == NULL || !map_cover(base, CHUNK_BYTES)) {
         return NULL;
     }
     struct chunk *chunk = new_descriptor(base, 0, CHUNK_PAGES);
     if (chunk != NULL) {
+        pool.raw_break = NULL;
         chunk->from_break = true;
         map_set_owner(base, chunk);
         pool.mapped_bytes += CHUNK_BYTES;

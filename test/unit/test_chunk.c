@@ -7,6 +7,8 @@
  */
 #include "unit_check.h"
 
+#include "refused_calls.h"
+
 #include "api/process.h"
 #include "base/bits.h"
 #include "pages/meta.h"
@@ -487,6 +489,33 @@ static void mistakes_of_callers_abort_in_debug_builds(void **state)
     expect_abort_with(run_in_child(give_back_used_chunk), "failed check");
 }
 
+/* Takes chunks until there is no memory for their descriptors, and asks on: the break, which does
+ * not shrink, stays. */
+static void take_from_the_break_without_mappings(void)
+{
+    meta_uses_break = false;
+    refuse_calls(SYS_mmap, SYS_mmap, ENOMEM);
+    char *before = sbrk(0);
+    unsigned count = 0;
+    while (chunk_take(&heap, 1, BREAK_SECONDARY, SIZE_MAX, &first_use) != NULL) {
+        count++;
+    }
+    char *full = sbrk(0);
+    CHILD_EXPECT(count > 0 && full > before);
+    for (unsigned i = 0; i < 10; i++) {
+        CHILD_EXPECT(chunk_take(&heap, 1, BREAK_SECONDARY, SIZE_MAX, &first_use) == NULL);
+    }
+    CHILD_EXPECT((char *)sbrk(0) == full);
+}
+
+static void the_break_does_not_grow_for_nothing(void **state)
+{
+    (void)state;
+    struct child_end end = run_in_child(take_from_the_break_without_mappings);
+    skip_unless_refused(end.status);
+    expect_good_end(end);
+}
+
 /* Takes chunks until they are refused, with less than 2 MiB of address space left for the last. */
 static void take_under_a_limit(void)
 {
@@ -540,6 +569,7 @@ int main(void)
         cmocka_unit_test(descriptors_of_runs_are_distinct_and_reused),
         cmocka_unit_test(each_damage_is_seen),
         cmocka_unit_test(mistakes_of_callers_abort_in_debug_builds),
+        cmocka_unit_test(the_break_does_not_grow_for_nothing),
         cmocka_unit_test(a_tight_limit_gives_partial_chunks_then_none_then_whole_ones),
     };
     return cmocka_run_group_tests(tests, start, NULL);

@@ -5,15 +5,13 @@
  */
 #include "upper_floors.h"
 
+#include "refused_calls.h"
+
 #include "cache/helper.h"
 #include "config/options.h"
 #include "control/ctl.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 static int call(const char *name, void *old, size_t *old_length, const void *new, size_t new_length)
 {
@@ -73,29 +71,10 @@ static void the_limit_is_checked(void **state)
     options.max_background_threads = HELPERS_MAX;
 }
 
-/* No thread from now on: the kernel says EAGAIN, as at the limit of processes. */
-static bool refuse_threads(void)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {COUNT_OF(code), code};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
-}
-
-enum { CANNOT_REFUSE = 77 };
-
 static void try_without_threads(void *unused)
 {
     (void)unused;
-    if (!refuse_threads()) {
-        _exit(CANNOT_REFUSE);
-    }
+    refuse_threads();
     errno = 4242;
     CHILD_EXPECT(turn(true) == EFAULT);
     CHILD_EXPECT(errno == 4242);
@@ -109,9 +88,7 @@ static void a_refused_thread_is_told(void **state)
     (void)state;
     char text[2048];
     int status = run_child(try_without_threads, NULL, text, sizeof text);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_REFUSE) {
-        skip();
-    }
+    skip_unless_refused(status);
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status 0x%x, text \"%s\"",
            (unsigned)status, text);
 }

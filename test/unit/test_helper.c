@@ -6,17 +6,15 @@
  */
 #include "upper_floors.h"
 
+#include "refused_calls.h"
+
 #include "cache/helper.h"
 #include "pages/huge.h"
 #include "pages/page_stock.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 /* It refuses threads after the fork of a process with threads, and hangs in every program whose
  * main thread leaves first. */
@@ -467,21 +465,6 @@ static void inside_fork_none_starts(void **state)
     expect_success(use_first_in_fork, NULL);
 }
 
-/* No thread from now on: the kernel says EAGAIN, as at the limit of processes. */
-static bool refuse_threads(void)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {COUNT_OF(code), code};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
-}
-
 static void *use_when_told(void *opaque)
 {
     struct user *user = opaque;
@@ -494,8 +477,6 @@ static void *use_when_told(void *opaque)
     return NULL;
 }
 
-enum { CANNOT_REFUSE = 77 };
-
 static void be_refused(void *unused)
 {
     (void)unused;
@@ -503,9 +484,7 @@ static void be_refused(void *unused)
     pthread_barrier_init(&user.barrier, NULL, 2);
     CHILD_EXPECT(pthread_create(&user.thread, NULL, use_when_told, &user) == 0);
     pthread_barrier_wait(&user.barrier);
-    if (!refuse_threads()) {
-        _exit(CANNOT_REFUSE);
-    }
+    refuse_threads();
     pthread_barrier_wait(&user.barrier);
     CHILD_EXPECT(pthread_join(user.thread, NULL) == 0);
     CHILD_EXPECT(tasks_now().helpers == 0);
@@ -517,9 +496,7 @@ static void a_refused_thread_is_harmless(void **state)
     (void)state;
     char text[2048];
     int status = run_child(be_refused, NULL, text, sizeof text);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_REFUSE) {
-        skip();
-    }
+    skip_unless_refused(status);
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status 0x%x, text \"%s\"",
            (unsigned)status, text);
     EXPECT(text[0] == '\0', "text \"%s\"", text);
