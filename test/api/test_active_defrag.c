@@ -90,15 +90,21 @@ static bool hint_of_valkey(unsigned char *block)
     return answer.regions > 1 && answer.free_regions * 4 > answer.regions;
 }
 
-/* Result: blocks moved in the last pass. */
-static unsigned defragment(bool (*hint)(unsigned char *block))
+static bool is_any(unsigned i)
+{
+    (void)i;
+    return true;
+}
+
+/* Moves those that the program can move. Result: blocks moved in the last pass. */
+static unsigned defragment(bool (*hint)(unsigned char *block), bool (*may_move)(unsigned i))
 {
     unsigned moved = 0;
     (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
     for (unsigned pass = 0; pass < PASSES; pass++) {
         moved = 0;
         for (unsigned i = 0; i < COUNT; i++) {
-            if (blocks[i] != NULL && hint(blocks[i])) {
+            if (blocks[i] != NULL && may_move(i) && hint(blocks[i])) {
                 blocks[i] = move(blocks[i]);
                 moved++;
             }
@@ -158,19 +164,24 @@ static const struct {
     {"all sizes, by chance", of_all_sizes, stays_by_chance},
 };
 
+static void keep_some(bool (*stays)(unsigned i))
+{
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (!stays(i)) {
+            free(blocks[i]);
+            blocks[i] = NULL;
+        }
+    }
+    (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+}
+
 static void run_patterns(bool (*hint)(unsigned char *block))
 {
     for (unsigned i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
         make_blocks(patterns[i].size);
-        for (unsigned j = 0; j < COUNT; j++) {
-            if (!patterns[i].stays(j)) {
-                free(blocks[j]);
-                blocks[j] = NULL;
-            }
-        }
-        (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+        keep_some(patterns[i].stays);
         size_t before = wasted_bytes();
-        unsigned moved = defragment(hint);
+        unsigned moved = defragment(hint, is_any);
         size_t after = wasted_bytes();
         print_message("%s: %zu KiB beyond live blocks, then %zu; %u moved last\n", patterns[i].name,
                       before / 1024, after / 1024, moved);
@@ -190,6 +201,57 @@ static void moving_by_utilization_gives_memory_back(void **state)
 {
     (void)state;
     run_patterns(hint_of_valkey);
+}
+
+/* Each tenth stretch of some slabs keeps one block in a hundred, which does not move. */
+static bool is_in_company(unsigned i)
+{
+    return i / 2000 % 10 != 9;
+}
+
+static bool stays_in_company_or_alone(unsigned i)
+{
+    return i % (is_in_company(i) ? 5 : 100) == 0;
+}
+
+static bool stays_densely(unsigned i)
+{
+    return i % 12 != 0;
+}
+
+/* Where all slabs are fuller than what is always worth leaving. */
+static void dense_blocks_move_too(void **state)
+{
+    (void)state;
+    size_t at_rest = wasted_bytes(); /* an empty slab of each class that the tests before used */
+    make_blocks(of_one_size);
+    keep_some(stays_densely);
+    size_t before = wasted_bytes() - at_rest;
+    unsigned moved = defragment(hint_of_redis, is_any);
+    size_t after = wasted_bytes() - at_rest;
+    print_message("%zu KiB beyond live blocks, then %zu; %u moved last\n", before / 1024,
+                  after / 1024, moved);
+    EXPECT(after * 3 < before, "%zu, then %zu", before, after);
+    EXPECT(moved == 0, "%u moved still", moved);
+    check_content();
+    drop_blocks();
+}
+
+/* Redis moves its data, not the blocks of its interpreter, nor those that lie in a cache. */
+static void blocks_that_do_not_move_hold_no_others_up(void **state)
+{
+    (void)state;
+    make_blocks(of_one_size);
+    keep_some(stays_in_company_or_alone);
+    size_t before = wasted_bytes();
+    unsigned moved = defragment(hint_of_redis, is_in_company);
+    size_t after = wasted_bytes();
+    print_message("%zu KiB beyond live blocks, then %zu; %u moved last\n", before / 1024,
+                  after / 1024, moved);
+    EXPECT(after * 3 < before, "%zu, then %zu", before, after);
+    EXPECT(moved == 0, "%u moved still", moved);
+    check_content();
+    drop_blocks();
 }
 
 static void what_is_no_block_of_a_slab_stays(void **state)
@@ -227,6 +289,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moving_by_the_hint_gives_memory_back),
         cmocka_unit_test(moving_by_utilization_gives_memory_back),
+        cmocka_unit_test(blocks_that_do_not_move_hold_no_others_up),
+        cmocka_unit_test(dense_blocks_move_too),
         cmocka_unit_test(what_is_no_block_of_a_slab_stays),
         cmocka_unit_test(full_slabs_stay),
     };
