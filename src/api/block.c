@@ -9,6 +9,7 @@
 #include "api/guard.h"
 #include "api/process.h"
 #include "base/bits.h"
+#include "base/mistake.h"
 #include "base/print.h"
 #include "cache/quarantine.h"
 #include "heap/special.h"
@@ -147,9 +148,10 @@ static bool starts_block(const void *block, unsigned code)
 static NOINLINE unsigned special_code(const char *function, const void *block, unsigned code)
 {
     if (code <= CODE_HUGE || !special_starts(block, code)) {
-        message_and_abort("%s(): invalid pointer %p: not the start of a block of this allocator, "
-                          "or freed before",
-                          function, block);
+        mistake("%s(): invalid pointer %p: not the start of a block of this allocator, or freed "
+                "before",
+                function, block);
+        return 0;
     }
     return code;
 }
@@ -184,7 +186,9 @@ static void free_uncached(void *block, unsigned code)
 static NOINLINE bool freed_in_a_mode(void **block, unsigned *code)
 {
     size_t bytes = block_size(*block, *code);
-    guard_freed(*block, bytes);
+    if (!guard_freed(*block, bytes)) {
+        return false;
+    }
     bool held =
         (thread_mode() & MODE_QUARANTINE) != 0 && *code < CODE_RUN && quarantine_wants(*block);
     if (held) {
@@ -244,8 +248,9 @@ bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool ze
 
 static void *grow_huge(struct block_resize old, const struct block_request *request, size_t usable)
 {
-    if (old.code != CODE_HUGE || usable < old.old_bytes || request->arena != NULL) {
-        return NULL;
+    if (old.code != CODE_HUGE || usable < old.old_bytes || request->arena != NULL ||
+        request->call != NULL) {
+        return NULL; /* Hooks see the old block before it is gone. */
     }
     bool zero = guard_zeroes(request->zero);
     void *block = large_move(old.block, old.code, usable, request->alignment, zero);
@@ -286,6 +291,15 @@ static void *new_home(struct block_resize old, const struct block_request *reque
     return block_alloc(&home);
 }
 
+static NOINLINE void *tell_resized(const struct hooked_call *call, struct block_resize old)
+{
+    struct resized_block resized = {old.block, old.old_bytes,
+                                    block_size(old.block, map_code(old.block))};
+    struct hooked_call resize = event_hooks_as_resize(call);
+    event_hooks_resized(&resize, resized, (uintptr_t)old.block);
+    return old.block;
+}
+
 void *block_realloc(struct block_resize old, const struct block_request *request)
 {
     size_t usable = block_usable_size(request->size_bytes, request->alignment);
@@ -297,7 +311,7 @@ void *block_realloc(struct block_resize old, const struct block_request *request
     bool outgrows_runs = old.code != CODE_HUGE && usable > old.old_bytes && usable >= GROWING_BYTES;
     bool stays = request->arena == NULL && aligned && !outgrows_runs;
     if (stays && (usable == old.old_bytes || block_resize_in_place(old, usable, zero))) {
-        return old.block;
+        return UNLIKELY(request->call != NULL) ? tell_resized(request->call, old) : old.block;
     }
     void *moved = grow_huge(old, request, usable);
     if (moved != NULL) {
@@ -306,6 +320,9 @@ void *block_realloc(struct block_resize old, const struct block_request *request
     void *block = new_home(old, request, usable);
     if (block == NULL) {
         return NULL;
+    }
+    if (UNLIKELY(request->call != NULL)) {
+        event_hooks_moved(request->call, old.block, block);
     }
     size_t kept = usable < old.old_bytes ? usable : old.old_bytes;
     memcpy(block, old.block, kept);
@@ -351,7 +368,11 @@ static NOINLINE void *malloc_any(size_t size_bytes)
 {
     struct block_request request = {.size_bytes = size_bytes, .alignment = 1};
     void *block = block_alloc(&request);
-    return block != NULL ? block : out_of_memory("malloc");
+    if (block == NULL) {
+        (void)out_of_memory("malloc");
+    }
+    tell_allocated(ALLOC_MALLOC, block, size_bytes, 0);
+    return block;
 }
 
 /* A block beyond the caches for a thread in no mode: the short way of the long way. */
@@ -392,10 +413,11 @@ static NOINLINE void free_any(void *block)
     }
     struct cache_front *front = thread_front_now();
     unsigned code = block_code("free", block);
-    if (code < CODE_RUN && front->mode == 0 && front->cache != NULL) {
+    if (code - 1 < CODE_RUN - 1 && front->mode == 0 && front->cache != NULL) {
         /* As block_free() would, without asking again: a full bin comes here once a batch. */
         cache_free(front->cache, class_of_code(code), block);
-    } else {
+    } else if (LIKELY(code != 0)) {
+        tell_freed(FREE_FREE, block, 0, 0);
         block_free(block, code, false);
     }
 }
@@ -409,4 +431,21 @@ void free_slow(void *block)
     } else {
         free_any(block);
     }
+}
+
+/* Most come here because the bin is full, which fast_free() finds again. */
+void free_sized_slow(void *block, size_t size_bytes, size_t alignment)
+{
+    if (LIKELY(!event_hooks_are_on()) || block == NULL) {
+        if (!fast_free(block)) {
+            free_slow(block);
+        }
+        return;
+    }
+    unsigned code = block_code("free", block);
+    if (UNLIKELY(code == 0)) {
+        return;
+    }
+    tell_freed(FREE_SDALLOCX, block, size_bytes, alignment > 1 ? bits_lowest(alignment) : 0);
+    block_free(block, code, false);
 }

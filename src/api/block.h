@@ -2,7 +2,8 @@
  *
  * The fast paths stand in malloc.c, extended.c and cxx.c; everything here is what they fall through
  * to, and complete in itself. A pointer is verified before anything is done with it: one that does
- * not start a block of ours gives one line and abort(), whatever its 64 bits are.
+ * not start a block of ours is a mistake (base/mistake.h), whatever its 64 bits are: the call does
+ * nothing then.
  *
  * Thread safety: all functions may be called by any thread. None but those that say so touch errno.
  */
@@ -11,6 +12,7 @@
 
 #include "base/bits.h"
 #include "base/names.h"
+#include "cache/event_hooks.h"
 #include "cache/thread.h"
 #include "config/options.h"
 
@@ -19,8 +21,9 @@ struct block_request {
     size_t alignment; /* a power of two; 1 for none */
     bool zero;
     bool uncached;
-    struct arena *arena; /* NULL: that of the thread */
-    struct cache *cache; /* one that the program made; NULL: that of the thread */
+    struct arena *arena;            /* NULL: that of the thread */
+    struct cache *cache;            /* one that the program made; NULL: that of the thread */
+    const struct hooked_call *call; /* of block_realloc(): what hooks are told; NULL: nothing */
 };
 
 /* A block. NULL when the size has no class or memory is refused. */
@@ -29,8 +32,8 @@ MUST_USE void *block_alloc(const struct block_request *request);
 /* What block_alloc() would make usable: 0 when there is no such block. */
 size_t block_usable_size(size_t size_bytes, size_t alignment);
 
-/* The class code of a block. Aborts with a line that names the function when the pointer is not
- * one. */
+/* The class code of a block. When the pointer is not one: a mistake, of which the line names the
+ * function; 0 when the program wants to go on. */
 unsigned block_code(const char *function, const void *block);
 
 /* Its usable size in bytes. */
@@ -141,11 +144,13 @@ ALWAYS_INLINE void *fast_alloc_aligned(size_t size_bytes, size_t alignment)
 /* A cached block that moves to another cached class; NULL, nothing changed, for the slow path. */
 void *realloc_cached(void *block, unsigned code, size_t size_bytes);
 
-/* A block of its own run whose pages stay the same number. */
+/* A block of its own run whose pages stay the same number, in a thread whose front lets fast paths
+ * pass. A size of 0 has none. */
 ALWAYS_INLINE bool keeps_its_pages(const void *block, unsigned code, size_t size_bytes)
 {
-    return code == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0 && size_bytes > CACHED_SIZE_MAX &&
-           bits_round_up(size_bytes, PAGE_BYTES) == large_size(block, CODE_RUN);
+    return code == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0 &&
+           bits_round_up(size_bytes, PAGE_BYTES) == large_size(block, CODE_RUN) &&
+           LIKELY(thread_front_now()->limit != 0);
 }
 
 /* The fast path of realloc(), for any pointer and size; NULL, nothing changed, for the slow path.
@@ -154,7 +159,10 @@ ALWAYS_INLINE void *fast_realloc(void *block, size_t size_bytes)
 {
     unsigned code = map_code(block);
     if (LIKELY(size_bytes - 1 < CACHED_SIZE_MAX)) {
-        uint64_t inverse = bin_inverse[code / CODE_SCALE];
+        /* In the front, as bin_at() finds it, but in one load. */
+        const char *front = (const char *)thread_front_now();
+        uint64_t inverse =
+            *(const uint64_t *)(front + code * 8 + offsetof(struct cache_bin, inverse));
         bool starts = (uintptr_t)block * inverse < inverse;
         bool same = size_code[(size_bytes + 7) >> 3] == code;
         return UNLIKELY(!starts) ? NULL : same ? block : realloc_cached(block, code, size_bytes);
@@ -165,5 +173,25 @@ ALWAYS_INLINE void *fast_realloc(void *block, size_t size_bytes)
 /* The slow halves of malloc() and free(); free_slow() takes NULL and verifies all else. */
 void *malloc_slow(size_t size_bytes);
 void free_slow(void *block);
+/* That of functions that name a size and an alignment (1 for none) too, which hooks are told. */
+void free_sized_slow(void *block, size_t size_bytes, size_t alignment);
+
+/* Hooks are told of what a call allocated, perhaps NULL: slow paths ask whether there are any. */
+static inline void tell_allocated(int type, void *block, uintptr_t first, uintptr_t second)
+{
+    if (event_hooks_are_on()) {
+        struct hooked_call call = {type, {first, second}};
+        event_hooks_allocated(&call, block, (uintptr_t)block);
+    }
+}
+
+/* ... and of a block that a call is about to free, behind which come two more arguments. */
+static inline void tell_freed(int type, void *block, uintptr_t second, uintptr_t third)
+{
+    if (event_hooks_are_on()) {
+        struct hooked_call call = {type, {(uintptr_t)block, second, third}};
+        event_hooks_freed(&call, block);
+    }
+}
 
 #endif

@@ -76,7 +76,13 @@ static _Noreturn void throw_bad_alloc(size_t size)
 static void *try_alloc(size_t size, size_t alignment)
 {
     struct block_request request = {.size_bytes = size, .alignment = alignment};
-    return block_alloc(&request);
+    void *block = block_alloc(&request);
+    if (alignment == 1) {
+        tell_allocated(ALLOC_MALLOC, block, size, 0);
+    } else {
+        tell_allocated(ALLOC_ALIGNED_ALLOC, block, alignment, size);
+    }
+    return block;
 }
 
 /* Options may forbid new to fail at all, even to tell a nothrow caller. */
@@ -113,9 +119,6 @@ static NOINLINE void *new_slow(size_t size, size_t alignment)
 static NOINLINE void *new_aligned(size_t size, size_t alignment)
 {
     void *block = fast_alloc_aligned(size, alignment);
-    if (UNLIKELY(block == NULL)) {
-        block = try_alloc(size, alignment);
-    }
     return block != NULL ? block : new_slow(size, alignment);
 }
 
@@ -162,7 +165,7 @@ ALWAYS_INLINE void delete_plain(void *block)
 ALWAYS_INLINE void delete_sized(void *block, size_t size)
 {
     if (UNLIKELY(block == NULL) || UNLIKELY(!fast_free_sized(block, size))) {
-        API(free)(block);
+        free_sized_slow(block, size, 1);
     }
 }
 
@@ -170,6 +173,14 @@ static NOINLINE void *new_nothrow_aligned(size_t size, size_t alignment)
 {
     void *block = fast_alloc_aligned(size, alignment);
     return block != NULL ? block : new_nothrow_slow(size, alignment);
+}
+
+/* An aligned block's class may be larger than its size says: this asks the map. */
+ALWAYS_INLINE void delete_sized_aligned(void *block, size_t size, size_t alignment)
+{
+    if (UNLIKELY(!fast_free(block))) {
+        free_sized_slow(block, size, alignment);
+    }
 }
 
 /* The names of the Itanium C++ ABI: nw, na = new, new[]; dl, da = delete, delete[]; m = size_t;
@@ -271,7 +282,6 @@ void _ZdaPvm(void *block, size_t size)
     delete_sized(block, size);
 }
 
-/* An aligned block's class may be larger than its size says: these ask the map. */
 void _ZdlPvSt11align_val_t(void *block, size_t alignment)
 {
     (void)alignment;
@@ -300,14 +310,10 @@ void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *block, size_t alignment, const vo
 
 void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment)
 {
-    (void)size;
-    (void)alignment;
-    delete_plain(block);
+    delete_sized_aligned(block, size, alignment);
 }
 
 void _ZdaPvmSt11align_val_t(void *block, size_t size, size_t alignment)
 {
-    (void)size;
-    (void)alignment;
-    delete_plain(block);
+    delete_sized_aligned(block, size, alignment);
 }

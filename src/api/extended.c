@@ -13,7 +13,7 @@
 
 #include "api/process.h"
 #include "base/bits.h"
-#include "base/print.h"
+#include "base/mistake.h"
 #include "cache/explicit.h"
 
 #include <errno.h>
@@ -48,8 +48,9 @@ static struct cache *cache_of(const char *function, int flags)
     }
     struct cache *cache = explicit_get(field - FLAG_CACHE_FIRST);
     if (UNLIKELY(cache == NULL)) {
-        message_and_abort("%s(): no cache %u: never made by tcache.create, or destroyed before",
-                          function, field - FLAG_CACHE_FIRST);
+        /* Who goes on uses the thread's. */
+        mistake("%s(): no cache %u: never made by tcache.create, or destroyed before", function,
+                field - FLAG_CACHE_FIRST);
     }
     return cache;
 }
@@ -96,7 +97,11 @@ static NOINLINE void *mallocx_slow(size_t size, int flags)
     }
     struct block_request request = request_of("mallocx", size, flags);
     void *block = block_alloc(&request);
-    return block != NULL ? block : refused("mallocx", &request);
+    if (block == NULL) {
+        (void)refused("mallocx", &request);
+    }
+    tell_allocated(ALLOC_MALLOCX, block, size, (unsigned)flags);
+    return block;
 }
 
 void *API(mallocx)(size_t size, int flags)
@@ -113,8 +118,16 @@ void *API(mallocx)(size_t size, int flags)
 static NOINLINE void *rallocx_slow(void *block, size_t size, int flags)
 {
     unsigned code = block_code("rallocx", block);
+    if (UNLIKELY(code == 0)) {
+        return NULL;
+    }
     struct block_request request = request_of("rallocx", size, flags);
     struct block_resize old = {block, code, block_size(block, code)};
+    struct hooked_call call;
+    if (event_hooks_are_on()) {
+        call = (struct hooked_call){ALLOC_RALLOCX, {(uintptr_t)block, size, (unsigned)flags}};
+        request.call = &call;
+    }
     void *result = block_realloc(old, &request);
     return result != NULL ? result : refused("rallocx", &request);
 }
@@ -134,12 +147,11 @@ void *API(rallocx)(void *block, size_t size, int flags)
     return rallocx_slow(block, size, flags);
 }
 
-size_t API(xallocx)(void *block, size_t size, size_t extra, int flags)
+/* Result: the usable size afterwards. */
+static size_t resize(struct block_resize old, size_t size, size_t extra, int flags)
 {
-    unsigned code = block_code("xallocx", block);
-    struct block_resize old = {block, code, block_size(block, code)};
     bool zero = guard_zeroes((flags & FLAG_ZERO) != 0);
-    if (size > CLASS_SIZE_MAX || (uintptr_t)block % alignment_of(flags) != 0) {
+    if (size > CLASS_SIZE_MAX || (uintptr_t)old.block % alignment_of(flags) != 0) {
         return old.old_bytes;
     }
     size_t most = extra < CLASS_SIZE_MAX - size ? size + extra : CLASS_SIZE_MAX;
@@ -159,16 +171,40 @@ size_t API(xallocx)(void *block, size_t size, size_t extra, int flags)
     return old.old_bytes;
 }
 
+size_t API(xallocx)(void *block, size_t size, size_t extra, int flags)
+{
+    unsigned code = block_code("xallocx", block);
+    if (UNLIKELY(code == 0)) {
+        return 0;
+    }
+    struct block_resize old = {block, code, block_size(block, code)};
+    size_t new_bytes = resize(old, size, extra, flags);
+    if (event_hooks_are_on()) {
+        struct hooked_call call = {RESIZE_XALLOCX,
+                                   {(uintptr_t)block, size, extra, (unsigned)flags}};
+        struct resized_block resized = {block, old.old_bytes, new_bytes};
+        event_hooks_resized(&call, resized, new_bytes);
+    }
+    return new_bytes;
+}
+
 size_t API(sallocx)(const void *block, int flags)
 {
     (void)flags;
-    return block_size(block, block_code("sallocx", block));
+    unsigned code = block_code("sallocx", block);
+    return LIKELY(code != 0) ? block_size(block, code) : 0;
 }
 
-static NOINLINE void free_flagged(const char *function, void *block, int flags)
+static NOINLINE void free_flagged(enum free_call type, void *block, size_t size, int flags)
 {
+    bool sized = type == FREE_SDALLOCX;
+    const char *function = sized ? "sdallocx" : "dallocx";
     unsigned code = block_code(function, block);
+    if (UNLIKELY(code == 0)) {
+        return;
+    }
     struct cache *cache = cache_of(function, flags);
+    tell_freed((int)type, block, sized ? size : (unsigned)flags, sized ? (unsigned)flags : 0);
     if (cache != NULL) {
         block_free_into(cache, block, code);
     } else {
@@ -179,7 +215,7 @@ static NOINLINE void free_flagged(const char *function, void *block, int flags)
 void API(dallocx)(void *block, int flags)
 {
     if (UNLIKELY(cache_field(flags) != 0) || UNLIKELY(!fast_free(block))) {
-        free_flagged("dallocx", block, flags);
+        free_flagged(FREE_DALLOCX, block, 0, flags);
     }
 }
 
@@ -188,7 +224,7 @@ static NOINLINE void sdallocx_slow(void *block, size_t size, int flags)
 {
     LAUNDER(size);
     if (cache_field(flags) != 0 || !fast_free(block)) {
-        free_flagged("sdallocx", block, flags);
+        free_flagged(FREE_SDALLOCX, block, size, flags);
     }
 }
 

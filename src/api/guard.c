@@ -6,7 +6,8 @@
  */
 #include "api/guard.h"
 
-#include "base/print.h"
+#include "base/mistake.h"
+#include "cache/event_hooks.h"
 #include "config/options.h"
 #include "control/report.h"
 
@@ -52,6 +53,14 @@ static void fill_fresh(void *block, size_t bytes, bool zeroed, uint32_t mode)
     }
 }
 
+/* Counted bytes that a hook may wait for. */
+static void tell_hooks(size_t allocated_bytes, size_t freed_bytes, uint32_t mode)
+{
+    if ((mode & MODE_BYTE_HOOKS) != 0) {
+        event_hooks_bytes(allocated_bytes, freed_bytes);
+    }
+}
+
 /* May print, and make a thread: comes last. */
 static void do_asides(size_t bytes, uint32_t mode)
 {
@@ -70,6 +79,7 @@ void guard_allocated(void *block, size_t usable_bytes, bool zeroed)
         count_exactly(usable_bytes, 0);
     }
     fill_fresh(block, usable_bytes, zeroed, mode);
+    tell_hooks(usable_bytes, 0, mode);
     do_asides(usable_bytes, mode);
 }
 
@@ -81,27 +91,32 @@ void guard_resized(void *block, size_t old_bytes, size_t usable_bytes, bool zero
     }
     if (usable_bytes > old_bytes) {
         fill_fresh((char *)block + old_bytes, usable_bytes - old_bytes, zeroed, mode);
+    }
+    tell_hooks(usable_bytes, old_bytes, mode);
+    if (usable_bytes > old_bytes) {
         do_asides(usable_bytes - old_bytes, mode);
     }
 }
 
 /* The thread is in MODE_SCAN. */
-static void look_for_double_free(const void *block)
+static bool is_double_free(const void *block)
 {
     const struct cache *cache = thread_front_now()->cache;
     unsigned code = map_code(block);
-    if (code < CODE_RUN && cache != NULL &&
-        cache_holds(cache, (uint8_t)(code / CODE_SCALE - 1), block,
-                    options.debug_double_free_max_scan)) {
-        message_and_abort("free(): double free of %p: the block is among those freed last", block);
+    bool is = code < CODE_RUN && cache != NULL &&
+              cache_holds(cache, (uint8_t)(code / CODE_SCALE - 1), block,
+                          options.debug_double_free_max_scan);
+    if (is) {
+        mistake("free(): double free of %p: the block is among those freed last", block);
     }
+    return is;
 }
 
-void guard_freed(void *block, size_t usable_bytes)
+bool guard_freed(void *block, size_t usable_bytes)
 {
     uint32_t mode = thread_mode();
-    if ((mode & MODE_SCAN) != 0) {
-        look_for_double_free(block);
+    if ((mode & MODE_SCAN) != 0 && is_double_free(block)) {
+        return false;
     }
     if ((mode & MODE_EXACT) != 0) {
         count_exactly(0, usable_bytes);
@@ -109,6 +124,8 @@ void guard_freed(void *block, size_t usable_bytes)
     if ((mode & MODE_JUNK_FREE) != 0) {
         memset(block, JUNK_FREE_BYTE, usable_bytes);
     }
+    tell_hooks(0, usable_bytes, mode);
+    return true;
 }
 
 uint32_t guard_modes_of_options(void)

@@ -24,8 +24,8 @@ void guard_allocated(void *block, size_t usable_bytes, bool zeroed);
  * must read as zero and does. */
 void guard_resized(void *block, size_t old_bytes, size_t usable_bytes, bool zeroed);
 
-/* A block is about to be taken back. */
-void guard_freed(void *block, size_t usable_bytes);
+/* A block is about to be taken back. False: it must not be. */
+MUST_USE bool guard_freed(void *block, size_t usable_bytes);
 
 /* The modes that the options ask for. */
 uint32_t guard_modes_of_options(void);

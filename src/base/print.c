@@ -188,19 +188,25 @@ static void append_bounded(void *opaque, const char *text)
     bounded->text[bounded->used] = '\0';
 }
 
-size_t print_to_buffer(char *buffer, size_t size_bytes, const char *format, ...)
+size_t print_list_to_buffer(char *buffer, size_t size_bytes, const char *format, va_list arguments)
 {
     ASSERT(size_bytes > 0);
     buffer[0] = '\0';
     struct bounded_text bounded = {buffer, 0, size_bytes};
     struct printer printer;
     printer_init(&printer, append_bounded, &bounded);
-    va_list arguments;
-    va_start(arguments, format);
     print_list(&printer, format, arguments);
-    va_end(arguments);
     print_flush(&printer);
     return bounded.used;
+}
+
+size_t print_to_buffer(char *buffer, size_t size_bytes, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    size_t used = print_list_to_buffer(buffer, size_bytes, format, arguments);
+    va_end(arguments);
+    return used;
 }
 
 static void message_list(const char *format, va_list arguments)

@@ -37,6 +37,8 @@ void print_flush(struct printer *printer);
 size_t print_to_buffer(char *buffer, size_t size_bytes, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+size_t print_list_to_buffer(char *buffer, size_t size_bytes, const char *format, va_list arguments);
+
 /* Where one-line messages go; default: write(2) to standard error. Set by api/ to the program's
  * malloc_message when there is one. */
 extern print_sink message_sink;

@@ -6,7 +6,7 @@
 #include "cache/cache.h"
 
 #include "base/bits.h"
-#include "base/print.h"
+#include "base/mistake.h"
 #include "config/options.h"
 #include "os/os.h"
 #include "pages/idle.h"
@@ -104,6 +104,7 @@ struct cache *cache_init(void *block, struct arena *arena)
     atomic_store_explicit(&cache->arena, arena, memory_order_release);
     cache->stays = false;
     cache->in_hook = false;
+    cache->in_event = false;
     cache->event_count = 0;
     cache->contended_count = 0;
     cache->moved_bytes = 0;
@@ -336,7 +337,8 @@ static void free_runs(void *const *blocks, unsigned count, unsigned code)
 {
     for (unsigned i = 0; i < count; i++) {
         if (UNLIKELY(map_code(blocks[i]) != code)) {
-            message_and_abort("free(): double free of %p: the block is already free", blocks[i]);
+            mistake("free(): double free of %p: the block is already free", blocks[i]);
+            continue;
         }
         large_free(blocks[i], code);
     }
@@ -534,7 +536,8 @@ void cache_free(struct cache *cache, uint8_t class_index, void *block)
     unsigned bin_index = class_index + 1u;
     struct cache_bin *bin = &cache->front.bin[bin_index];
     if (UNLIKELY(*bin->head == block)) {
-        message_and_abort("free(): double free of %p: the block was freed last", block);
+        mistake("free(): double free of %p: the block was freed last", block);
+        return;
     }
     if (bin_count(bin) == bin->capacity) {
         if (is_barred(cache, bin_index)) {

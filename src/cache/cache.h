@@ -50,12 +50,14 @@ enum {
     MODE_JUNK_FREE = 2,
     MODE_ZERO = 4,
     MODE_UNCACHED = 8,
-    MODE_SWITCH = 16,      /* another thread asked this one to look at the process's modes */
-    MODE_INTERVAL = 32,    /* allocated bytes are counted, for stats_interval */
-    MODE_HELPER = 64,      /* the next request for memory makes a helper (helper.h) */
-    MODE_EXACT = 128,      /* bytes are counted at each call, in `exact` */
-    MODE_SCAN = 256,       /* frees look for their block among those freed last */
-    MODE_QUARANTINE = 512, /* some freed blocks are held back: quarantine.h */
+    MODE_SWITCH = 16,       /* another thread asked this one to look at the process's modes */
+    MODE_INTERVAL = 32,     /* allocated bytes are counted, for stats_interval */
+    MODE_HELPER = 64,       /* the next request for memory makes a helper (helper.h) */
+    MODE_EXACT = 128,       /* bytes are counted at each call, in `exact` */
+    MODE_SCAN = 256,        /* frees look for their block among those freed last */
+    MODE_QUARANTINE = 512,  /* some freed blocks are held back: quarantine.h */
+    MODE_CALL_HOOKS = 1024, /* hooks are told of each call: event_hooks.h */
+    MODE_BYTE_HOOKS = 2048, /* hooks are told of bytes: goes with MODE_EXACT in each thread */
 };
 
 struct cache;
@@ -84,6 +86,7 @@ struct cache {
     const struct bounds *bounds;   /* NULL: the bins are as large as their use makes them */
     struct bounds own_bounds;      /* `bounds` when the owner has set them */
     bool in_hook;                  /* threads lock: a hook of the program runs; set by the owner */
+    bool in_event;                 /* a hook of event_hooks.h runs in the thread; its owner's */
     bool stays;                    /* in its arena, which was asked for by number */
     struct cache *previous;        /* list of all caches, under the threads lock */
     struct cache *next;

@@ -4,7 +4,7 @@
  */
 #include "cache/quarantine.h"
 
-#include "base/print.h"
+#include "base/mistake.h"
 #include "config/options.h"
 #include "heap/large.h"
 
@@ -38,9 +38,10 @@ static void check_content(struct held held)
 {
     for (size_t i = 0; i < held.usable_bytes; i++) {
         if (UNLIKELY(held.block[i] != PATTERN_BYTE)) {
-            message_and_abort("Write-after-free detected on block %p of %zu bytes, at offset %zu: "
-                              "the program wrote to it after free()",
-                              (void *)held.block, held.usable_bytes, i);
+            mistake("Write-after-free detected on block %p of %zu bytes, at offset %zu: the "
+                    "program wrote to it after free()",
+                    (void *)held.block, held.usable_bytes, i);
+            return;
         }
     }
 }
@@ -69,7 +70,8 @@ void *quarantine_exchange(void *block, size_t usable_bytes)
     }
     lock_release(&quarantine.lock);
     if (twice) {
-        message_and_abort("free(): double free of %p: the block is already free", block);
+        mistake("free(): double free of %p: the block is already free", block);
+        return NULL;
     }
     if (oldest.block != NULL) {
         check_content(oldest);

@@ -20,6 +20,7 @@ enum {
 struct cache_front front_none;
 static struct cache_front front_switch = {.mode = MODE_SWITCH};
 static struct cache_front front_exited;
+static struct cache_front front_exited_in_event;
 static struct cache_front front_hooked;
 
 __thread _Atomic(struct cache_front *) thread_front = &front_none;
@@ -120,10 +121,22 @@ static struct cache_front *shim_of(struct cache *cache, uint32_t modes)
     return cache->shim;
 }
 
+static void begin_exact(struct cache *cache)
+{
+    cache->exact.allocated = cache_allocated_bytes(cache);
+    cache->exact.freed = cache_freed_bytes(cache);
+    cache->exact.peak_base = 0;
+    cache->exact.peak = (int64_t)(cache->exact.allocated - cache->exact.freed);
+    cache->front.mode |= MODE_EXACT;
+}
+
 /* Points the calling thread at its cache in the modes of the process. Threads lock held. */
 static void apply_modes(struct cache *cache)
 {
     uint32_t modes = atomic_load_explicit(&threads.modes, memory_order_relaxed);
+    if (UNLIKELY((modes & MODE_BYTE_HOOKS) != 0) && (cache->front.mode & MODE_EXACT) == 0) {
+        begin_exact(cache);
+    }
     modes |= cache->front.mode & (MODE_UNCACHED | MODE_EXACT);
     modes |= helper_is_wanted() ? MODE_HELPER : 0;
     set_front(modes == 0 ? &cache->front : shim_of(cache, modes));
@@ -182,6 +195,37 @@ void thread_leave_hook(void *opaque)
     cache->in_hook = false;
     apply_modes(cache);
     lock_release(&threads.lock);
+}
+
+struct cache *thread_event_cache(void)
+{
+    (void)thread_cache();
+    return thread_front_now()->cache;
+}
+
+bool thread_enter_event(void)
+{
+    struct cache *cache = thread_event_cache();
+    if (cache == NULL) {
+        bool has_ended = thread_front_now() == &front_exited;
+        if (has_ended) {
+            set_front(&front_exited_in_event);
+        }
+        return has_ended;
+    }
+    bool enters = !cache->in_event;
+    cache->in_event = true;
+    return enters;
+}
+
+void thread_leave_event(void)
+{
+    struct cache *cache = thread_event_cache();
+    if (cache != NULL) {
+        cache->in_event = false;
+    } else if (ALWAYS(thread_front_now() == &front_exited_in_event)) {
+        set_front(&front_exited);
+    }
 }
 
 static NOINLINE struct cache *reattach(void)
@@ -334,15 +378,6 @@ void thread_enable_cache(bool enabled)
     cache->front.mode = enabled ? other : other | MODE_UNCACHED;
     apply_modes(cache);
     lock_release(&threads.lock);
-}
-
-static void begin_exact(struct cache *cache)
-{
-    cache->exact.allocated = cache_allocated_bytes(cache);
-    cache->exact.freed = cache_freed_bytes(cache);
-    cache->exact.peak_base = 0;
-    cache->exact.peak = (int64_t)(cache->exact.allocated - cache->exact.freed);
-    cache->front.mode |= MODE_EXACT;
 }
 
 struct exact_counters *thread_count_exactly(void)

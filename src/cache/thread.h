@@ -7,6 +7,7 @@
  * call
  *                  ->  front_hooked     a hook of the program runs: the cache is out of reach
  *                  ->  front_exited     the thread's destructor has run: no cache any more
+ *                  ->  front_exited_in_event   ... and a hook is told of its call
  *
  * All but the cache are zero bins with limit 0, so the fast paths fall through to the slow ones,
  * which sort out which it is. 8 bytes of thread-local storage in all, so dlopen of the library
@@ -43,6 +44,14 @@ struct arena *thread_arena(void);
  * is nothing to come back from. */
 void *thread_enter_hook(void);
 void thread_leave_hook(void *cache);
+
+/* Before a hook is told of a call or of bytes, and after. What it allocates is ordinary, but no
+ * hook is told. False: the thread is in such a hook already, in a hook of an arena, or has no cache
+ * for lack of memory. */
+MUST_USE bool thread_enter_event(void);
+void thread_leave_event(void);
+/* The cache of the calling thread, used or not; NULL when it has none. */
+struct cache *thread_event_cache(void);
 
 /* Process-wide modes, of all threads from their next call on: MODE_ bits. */
 void thread_set_modes(uint32_t modes);

@@ -112,6 +112,18 @@ int ctl_copy_out(const void *value, size_t size_bytes, const struct ctl_buffers 
     return 0;
 }
 
+int ctl_take_in(void *value, size_t size_bytes, const struct ctl_buffers *buffers)
+{
+    if (buffers->old != NULL || buffers->old_length != NULL) {
+        return EPERM;
+    }
+    if (buffers->new == NULL || buffers->new_length != size_bytes) {
+        return EINVAL;
+    }
+    memcpy(value, buffers->new, size_bytes);
+    return 0;
+}
+
 static int copy_value(const struct ctl_value *value, const struct ctl_buffers *buffers)
 {
     bool flag = value->number != 0;

@@ -5,24 +5,13 @@
  */
 #include "control/ctl_cache.h"
 
+#include "control/ctl_values.h"
+
 #include "cache/explicit.h"
 #include "cache/thread.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Of names that are written only, with a value of `size_bytes`: into value. */
-static int take_value(const struct ctl_buffers *buffers, void *value, size_t size_bytes)
-{
-    if (buffers->old != NULL || buffers->old_length != NULL) {
-        return EPERM;
-    }
-    if (buffers->new == NULL || buffers->new_length != size_bytes) {
-        return EINVAL;
-    }
-    memcpy(value, buffers->new, size_bytes);
-    return 0;
-}
 
 /* The answer is an id that must not get lost, so a buffer for it comes first. */
 int call_cache_create(const size_t *mib, const struct ctl_buffers *buffers)
@@ -50,7 +39,7 @@ int call_cache_flush(const size_t *mib, const struct ctl_buffers *buffers)
 {
     (void)mib;
     unsigned id;
-    int error = take_value(buffers, &id, sizeof id);
+    int error = ctl_take_in(&id, sizeof id, buffers);
     return error != 0 ? error : explicit_flush(id) ? 0 : EFAULT;
 }
 
@@ -58,7 +47,7 @@ int call_cache_destroy(const size_t *mib, const struct ctl_buffers *buffers)
 {
     (void)mib;
     unsigned id;
-    int error = take_value(buffers, &id, sizeof id);
+    int error = ctl_take_in(&id, sizeof id, buffers);
     return error != 0 ? error : explicit_destroy(id) ? 0 : EFAULT;
 }
 
@@ -101,7 +90,7 @@ int call_write_slots(const size_t *mib, const struct ctl_buffers *buffers)
 {
     (void)mib;
     const char *text;
-    int error = take_value(buffers, &text, sizeof text);
+    int error = ctl_take_in(&text, sizeof text, buffers);
     if (error != 0) {
         return error;
     }

@@ -68,7 +68,8 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(call_arena_name) X(call_arena_lookup) X(call_query) X(call_batch_query) \
     X(call_batch_alloc) X(call_cache_create) X(call_cache_flush) X(call_cache_destroy) \
     X(call_read_slots) X(call_write_slots) X(call_arena_create) X(call_arena_create_extended) \
-    X(call_arena_hooks)
+    X(call_arena_hooks) X(call_hook_install) X(call_hook_remove) X(call_hook_bytes) \
+    X(call_hook_mistakes)
 /* clang-format on */
 
 #define X(name) int name(const size_t *mib, size_t argument, struct ctl_value *value);
@@ -84,5 +85,8 @@ CTL_CALLS(X)
 /* Copies what was read to the caller's buffer, as much as fits: 0, or EINVAL when its length is
  * another. */
 int ctl_copy_out(const void *value, size_t size_bytes, const struct ctl_buffers *buffers);
+
+/* Of names that are written only: copies the caller's value of that size, which must be there. */
+int ctl_take_in(void *value, size_t size_bytes, const struct ctl_buffers *buffers);
 
 #endif

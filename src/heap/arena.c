@@ -505,7 +505,7 @@ struct stretch {
 /* Takes back the stretches of the arena, whose bin's lock is held and let go; others stay, moved to
  * the front. Result: how many stay. */
 static unsigned flush_arena(struct arena *arena, uint8_t class_index, struct stretch *stretches,
-                            unsigned count)
+                            unsigned count, struct slab_faults *faults)
 {
     struct bin *bin = &arena->bin[class_index];
     const struct page_heap *pages = &arena->pages;
@@ -518,12 +518,14 @@ static unsigned flush_arena(struct arena *arena, uint8_t class_index, struct str
             continue;
         }
         unsigned before = slab->free_count;
-        const void *bad = slab_put(slab, stretches[i].first, stretches[i].count);
-        if (UNLIKELY(bad != NULL)) {
-            lock_release(&bin->lock);
-            slab_report(slab, bad);
+        unsigned put = stretches[i].count;
+        if (UNLIKELY(slab_put(slab, stretches[i].first, put) != NULL)) {
+            put = slab_put_faultless(slab, stretches[i].first, put, faults);
+            if (put == 0) { /* The slab may have been settled in this batch already. */
+                continue;
+            }
         }
-        bin->counters.free_count += stretches[i].count;
+        bin->counters.free_count += put;
         struct run *dead = bin_settle(bin, slab, before);
         if (dead != NULL) {
             dead->next = emptied;
@@ -544,44 +546,20 @@ static unsigned flush_arena(struct arena *arena, uint8_t class_index, struct str
     return left;
 }
 
-/* The slab of a block. One whose slab is gone was freed twice. */
-static struct run *slab_of(uint8_t class_index, const void *block)
+/* The slab of a block. NULL: it is gone, and the block was freed twice. */
+static struct run *slab_of(uint8_t class_index, const void *block, struct slab_faults *faults)
 {
     if (UNLIKELY(map_code(block) != class_code(class_index))) {
-        message_and_abort("free(): double free of %p: the block is already free", block);
+        slab_note_fault(faults, (struct slab_fault){block, true});
+        return NULL;
     }
     return chunk_run(map_owner(block), block);
-}
-
-/* The end of the blocks from `at` on that are neighbours in one direction; beyond `at`. */
-ALWAYS_INLINE void *const *neighbours_end(void *const *at, void *const *end, ptrdiff_t size)
-{
-    const char *last = *at++;
-    if (at == end) {
-        return at;
-    }
-    ptrdiff_t step = (const char *)*at - last;
-    if (step != size && step != -size) {
-        return at;
-    }
-    const char *next = last + step + step;
-    at++;
-    while (end - at >= 4 && at[0] == next && at[1] == next + step && at[2] == next + 2 * step &&
-           at[3] == next + 3 * step) {
-        next += 4 * step;
-        at += 4;
-    }
-    while (at < end && *at == next) {
-        next += step;
-        at++;
-    }
-    return at;
 }
 
 /* Finds the slabs of blocks and has them fetched: the work under the lock then waits for less
  * memory. Result: the number of stretches. */
 static unsigned find_stretches(uint8_t class_index, void *const *blocks, unsigned count,
-                               struct stretch stretches[FLUSH_BATCH])
+                               struct stretch stretches[FLUSH_BATCH], struct slab_faults *faults)
 {
     size_t class_bytes = bin_size[class_index + 1];
     size_t bytes = (size_t)slab_page_count(class_index) * PAGE_BYTES;
@@ -591,11 +569,16 @@ static unsigned find_stretches(uint8_t class_index, void *const *blocks, unsigne
     for (void *const *end = blocks + count; blocks < end;) {
         const char *first = *blocks;
         if ((uintptr_t)first - start >= bytes) {
-            slab = slab_of(class_index, first);
+            slab = slab_of(class_index, first, faults);
+            if (UNLIKELY(slab == NULL)) {
+                start = UINTPTR_MAX;
+                blocks++;
+                continue;
+            }
             __builtin_prefetch(slab, 1);
             start = (uintptr_t)chunk_page_address(slab->chunk, slab->page);
         }
-        void *const *next = neighbours_end(blocks, end, (ptrdiff_t)class_bytes);
+        void *const *next = slab_neighbours_end(blocks, end, (ptrdiff_t)class_bytes);
         if ((uintptr_t)next[-1] - start >= bytes) {
             /* Another slab begins on the way. */
             uintptr_t distance = (uintptr_t)first - start;
@@ -613,18 +596,23 @@ static unsigned find_stretches(uint8_t class_index, void *const *blocks, unsigne
 
 void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool *contended)
 {
+    struct slab_faults faults;
+    faults.count = 0;
     *contended = false;
     while (count > 0) {
         unsigned batch = count < FLUSH_BATCH ? count : FLUSH_BATCH;
         struct stretch stretches[FLUSH_BATCH];
-        unsigned left = find_stretches(class_index, blocks, batch, stretches);
+        unsigned left = find_stretches(class_index, blocks, batch, stretches, &faults);
         while (left > 0) {
             struct arena *arena = arena_of_run(stretches[0].slab);
             *contended |= take_lock(&arena->bin[class_index].lock);
-            left = flush_arena(arena, class_index, stretches, left);
+            left = flush_arena(arena, class_index, stretches, left, &faults);
         }
         blocks += batch;
         count -= batch;
+    }
+    if (UNLIKELY(faults.count > 0)) {
+        slab_report(&faults);
     }
 }
 

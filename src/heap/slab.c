@@ -6,7 +6,7 @@
 #include "heap/slab.h"
 
 #include "base/bits.h"
-#include "base/print.h"
+#include "base/mistake.h"
 #include "config/options.h"
 #include "heap/special.h"
 #include "os/os.h"
@@ -307,12 +307,49 @@ static unsigned region_index(const struct run *slab, const void *region)
     return starts ? index : RUN_REGIONS_MAX;
 }
 
-COLD NOINLINE _Noreturn void slab_report(const struct run *slab, const void *region)
+COLD NOINLINE void slab_note_fault(struct slab_faults *faults, struct slab_fault fault)
 {
-    if (region_index(slab, region) == RUN_REGIONS_MAX) {
-        message_and_abort("free(): invalid pointer %p: not the start of a block", region);
+    if (faults->count < SLAB_FAULTS_MAX) {
+        faults->fault[faults->count++] = fault;
     }
-    message_and_abort("free(): double free of %p: the block is already free", region);
+}
+
+COLD NOINLINE unsigned slab_put_faultless(struct run *slab, const char *region, unsigned count,
+                                          struct slab_faults *faults)
+{
+    unsigned put = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const char *each = region + i * region_size(slab);
+        if (slab_put(slab, each, 1) == NULL) {
+            put++;
+        } else {
+            bool is_start = region_index(slab, each) != RUN_REGIONS_MAX;
+            slab_note_fault(faults, (struct slab_fault){each, is_start});
+        }
+    }
+    return put;
+}
+
+COLD NOINLINE void slab_report(const struct slab_faults *faults)
+{
+    for (unsigned i = 0; i < faults->count; i++) {
+        const void *region = faults->fault[i].region;
+        if (faults->fault[i].is_start) {
+            mistake("free(): double free of %p: the block is already free", region);
+        } else {
+            mistake("free(): invalid pointer %p: not the start of a block", region);
+        }
+    }
+}
+
+/* bits_set_zeros() came to a region that was free: those in the words below become used again. */
+static COLD NOINLINE const void *put_fails(struct run *slab, unsigned index, unsigned wrong)
+{
+    unsigned set_end = wrong - wrong % WORD_BITS;
+    if (set_end > index) {
+        bits_clear_range(slab->free_bits, index, set_end - index);
+    }
+    return slab->first + wrong * region_size(slab);
 }
 
 const void *slab_put(struct run *slab, const void *region, unsigned count)
@@ -332,11 +369,12 @@ const void *slab_put(struct run *slab, const void *region, unsigned count)
         }
     } else {
         unsigned end = (unsigned)index + count;
-        unsigned wrong = end <= slab->fresh
-                             ? bits_set_zeros(slab->free_bits, (unsigned)index, count)
-                             : (unsigned)slab->fresh;
+        if (UNLIKELY(end > slab->fresh)) {
+            return slab->first + slab->fresh * region_size(slab);
+        }
+        unsigned wrong = bits_set_zeros(slab->free_bits, (unsigned)index, count);
         if (UNLIKELY(wrong < end)) {
-            return slab->first + wrong * region_size(slab);
+            return put_fails(slab, (unsigned)index, wrong);
         }
     }
     slab->free_count = (uint16_t)(slab->free_count + count);

@@ -58,11 +58,51 @@ unsigned slab_take(struct run *slab, void **regions, unsigned wanted);
 
 /* Puts `count` neighbours back, upwards from the one at `region`; all lie in the slab's run. NULL;
  * or the first of them that is not the start of a region or is not out: a double free, or a pointer
- * into the middle of a block. The slab is of no use then, and the caller reports the mistake. */
+ * into the middle of a block. Nothing has changed then, and the caller reports the mistake. */
 MUST_USE const void *slab_put(struct run *slab, const void *region, unsigned count);
-/* Aborts with one line that says what is wrong with such a pointer. No lock may be held: a handler
- * of the program's may allocate. */
-_Noreturn void slab_report(const struct run *slab, const void *region);
+
+/* Mistakes that were found in a batch of frees, and are reported when it is done. Those beyond the
+ * last are left alone without a report: more are rare, and of one sort. */
+enum { SLAB_FAULTS_MAX = 16 };
+struct slab_fault {
+    const void *region;
+    bool is_start; /* of a region: it was freed before */
+};
+struct slab_faults {
+    unsigned count;
+    struct slab_fault fault[SLAB_FAULTS_MAX];
+};
+void slab_note_fault(struct slab_faults *faults, struct slab_fault fault);
+/* Of neighbours that slab_put() refused, puts those that are no mistake. Result: how many. */
+unsigned slab_put_faultless(struct run *slab, const char *region, unsigned count,
+                            struct slab_faults *faults);
+/* Tells of them. No lock may be held: the program's function may allocate. */
+void slab_report(const struct slab_faults *faults);
+
+/* The end of the blocks from `at` on that are neighbours in one direction; beyond `at`. */
+ALWAYS_INLINE void *const *slab_neighbours_end(void *const *at, void *const *end, ptrdiff_t size)
+{
+    const char *last = *at++;
+    if (at == end) {
+        return at;
+    }
+    ptrdiff_t step = (const char *)*at - last;
+    if (step != size && step != -size) {
+        return at;
+    }
+    const char *next = last + step + step;
+    at++;
+    while (end - at >= 4 && at[0] == next && at[1] == next + step && at[2] == next + 2 * step &&
+           at[3] == next + 3 * step) {
+        next += 4 * step;
+        at += 4;
+    }
+    while (at < end && *at == next) {
+        next += step;
+        at++;
+    }
+    return at;
+}
 
 /* Gives the memory of the slab's holes back to the system. Result: pages that had memory before. */
 unsigned slab_purge_holes(struct run *slab);

@@ -23,6 +23,7 @@ static void requests_get_what_they_ask_for(void **state)
                                                 (flags & 1) != 0,
                                                 (flags & 2) != 0,
                                                 (flags & 4) != 0 ? other : NULL,
+                                                NULL,
                                                 NULL};
                 char *block = block_alloc(&request);
                 assert_non_null(block);

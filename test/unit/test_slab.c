@@ -32,9 +32,11 @@ static struct run *new_slab(uint8_t class_index)
 
 static void put(struct run *slab, void *region)
 {
-    const void *bad = slab_put(slab, region, 1);
-    if (bad != NULL) {
-        slab_report(slab, bad);
+    struct slab_faults faults;
+    faults.count = 0;
+    if (slab_put(slab, region, 1) != NULL) {
+        assert_int_equal(slab_put_faultless(slab, region, 1, &faults), 0);
+        slab_report(&faults);
     }
 }
 
@@ -233,6 +235,42 @@ static void what_is_not_out_is_refused(void **state)
     slab_delete(slab);
 }
 
+/* Of neighbours across words, of which some are free already, the others come back. */
+static void a_stretch_with_mistakes_comes_back_without_them(void **state)
+{
+    (void)state;
+    enum { TAKEN = 200, FROM = 10, COUNT = 150, WRONG = 3 };
+    static const unsigned wrong[WRONG] = {20, 130, 140};
+    struct run *slab = new_slab(class_of(16));
+    void *regions[TAKEN];
+    assert_int_equal(slab_take(slab, regions, TAKEN), TAKEN);
+    unsigned free_count = slab->free_count;
+    put(slab, regions[130]);
+    assert_ptr_equal(slab_put(slab, regions[FROM], COUNT), regions[130]);
+    assert_int_equal(slab->free_count, free_count + 1);
+    check(slab); /* As it was. */
+    put(slab, regions[20]);
+    put(slab, regions[140]);
+    struct slab_faults faults;
+    faults.count = 0;
+    assert_int_equal(slab_put_faultless(slab, regions[FROM], COUNT, &faults), COUNT - WRONG);
+    assert_int_equal(slab->free_count, free_count + COUNT);
+    check(slab);
+    assert_int_equal(faults.count, WRONG);
+    for (unsigned i = 0; i < WRONG; i++) {
+        assert_ptr_equal(faults.fault[i].region, regions[wrong[i]]);
+        assert_true(faults.fault[i].is_start);
+    }
+    assert_int_equal(slab_put_faultless(slab, regions[FROM], COUNT, &faults), 0);
+    assert_int_equal(faults.count, SLAB_FAULTS_MAX);
+    for (unsigned i = 0; i < TAKEN; i++) {
+        if (i < FROM || i >= FROM + COUNT) {
+            put(slab, regions[i]);
+        }
+    }
+    slab_delete(slab);
+}
+
 static void validity_sees_a_wrong_count_and_a_stray_bit(void **state)
 {
     (void)state;
@@ -366,6 +404,7 @@ int main(void)
         cmocka_unit_test(neighbours_come_back_in_one_call),
         cmocka_unit_test(only_pages_of_used_regions_come_back_dirty),
         cmocka_unit_test(what_is_not_out_is_refused),
+        cmocka_unit_test(a_stretch_with_mistakes_comes_back_without_them),
         cmocka_unit_test(validity_sees_a_wrong_count_and_a_stray_bit),
         cmocka_unit_test(holes_of_each_class_go_and_live_regions_stay),
         cmocka_unit_test(untouched_pages_are_no_holes),
