@@ -1,8 +1,8 @@
 /* arena.h: an arena: a bin of slabs for each small class, and a page heap for the rest.
  *
- * Threads use one arena each, and many threads may share it. Blocks go back to the arena that they
+ * Threads use one arena each, and many threads may share it. Blocks go back to the bin that they
  * came from, whoever frees them. Bins exchange blocks with thread caches in batches, under one lock
- * each.
+ * each. Options may ask for several bins of a class (shards.h).
  *
  * In a bin the slabs with free regions stand in a queue, in the order in which they got the first
  * of them; the first serves until it is full. So a slab that was left alone for long has gathered

@@ -44,8 +44,8 @@ static inline void holes_note_reuse(struct bin *bin, unsigned pages)
     bin->holes.reused_pages += pages;
 }
 
-/* Gives the holes of a bin of the arena back: of all slabs, or (HOLES_SPARE) not of those that serve
- * next. */
+/* Gives the holes of one of the arena's bins back: of all slabs, or (HOLES_SPARE) not of those that
+ * serve next. */
 void holes_sweep(struct arena *arena, struct bin *bin, uint8_t class_index, unsigned which);
 
 /* Sweeps the bins that were not taken from for the decay time. False when no bin waits for that. */

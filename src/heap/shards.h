@@ -56,7 +56,7 @@ static inline struct bin *shards_bin(struct arena *arena, uint8_t class_index, u
 /* How often the locks of a class's further bins were taken, as lock_acquire_count(). */
 uint64_t shards_taken(struct arena *arena, uint8_t class_index);
 
-/* Of all bins of an arena: visits their locks, gives back what they can spare, makes them count from
+/* Of all bins of an arena: visits the locks, gives back what they can spare, makes them count from
  * zero. */
 void shards_visit_locks(struct arena *arena, void (*visit)(struct lock *lock));
 void shards_purge(struct arena *arena);
