@@ -33,16 +33,23 @@ static uint8_t class_of_code(unsigned code)
     return (uint8_t)(code / CODE_SCALE - 1);
 }
 
+/* The calling thread at an arena's bins. */
+static struct bin_user own_user(void)
+{
+    const struct cache *owner = thread_front_now()->cache;
+    return (struct bin_user){.number = owner != NULL ? owner->user.number : 0};
+}
+
 /* A block of a class that caches hold, from the arena itself. */
 static void *class_block(struct arena *arena, uint8_t class_index)
 {
-    arena_count_requests(arena, class_index, 1);
+    struct bin_user user = own_user();
+    arena_count_requests(arena, class_index, user.number, 1);
     if (class_index >= SMALL_CLASSES) {
         return large_alloc(arena, class_size(class_index), PAGE_BYTES, false);
     }
     void *block;
-    bool contended;
-    return arena_fill(arena, class_index, &block, 1, &contended) == 1 ? block : NULL;
+    return arena_fill(arena, class_index, &block, 1, &user) == 1 ? block : NULL;
 }
 
 /* The cache that counts for the calling thread, which another thread or a helper's want may just

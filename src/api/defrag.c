@@ -42,7 +42,7 @@ int je_get_defrag_hint(void *block)
         return 0;
     }
     const struct run *slab = chunk_run(map_owner(block), block);
-    struct bin *bin = &arena_of_run(slab)->bin[slab->class_index];
+    struct bin *bin = slab->bin;
     lock_acquire(&bin->lock);
     bool hint = is_worth_leaving(bin, slab);
     lock_release(&bin->lock);

@@ -16,6 +16,7 @@
 #include "control/ctl.h"
 #include "control/report.h"
 #include "control/statistics.h"
+#include "heap/shards.h"
 #include "heap/special.h"
 #include "os/os.h"
 #include "pages/hpa.h"
@@ -72,6 +73,7 @@ static_assert((int)METADATA_THP_ALWAYS == (int)META_THP_ALWAYS,
 static void hand_options_down(void)
 {
     slab_start();
+    shards_start();
     large_start();
     special_start();
     lock_set_spin(options.mutex_max_spin);

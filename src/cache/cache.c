@@ -103,6 +103,7 @@ struct cache *cache_init(void *block, struct arena *arena)
     cache->front.mode = 0;
     atomic_store_explicit(&cache->arena, arena, memory_order_release);
     cache->stays = false;
+    cache->user = (struct bin_user){0};
     cache->in_hook = false;
     cache->in_event = false;
     cache->event_count = 0;
@@ -317,6 +318,7 @@ bool cache_move(struct cache *cache, struct arena *arena)
         arena_leave(cache_arena(cache));
     }
     atomic_store_explicit(&cache->arena, arena, memory_order_release);
+    cache->user.number = shards_join(arena, is_threads ? SHARDS_THREAD : SHARDS_OTHER);
     return true;
 }
 
@@ -383,9 +385,8 @@ static bool fill(struct cache *cache, unsigned bin_index)
         unsigned half = (bin->capacity + 1u) / 2;
         unsigned wanted = half < FILL_MAX ? half : FILL_MAX;
         void **first = bin->bottom - wanted;
-        bool contended;
-        filled = arena_fill(cache_arena(cache), class_index, first, wanted, &contended);
-        note_contention(cache, contended);
+        filled = arena_fill(cache_arena(cache), class_index, first, wanted, &cache->user);
+        note_contention(cache, cache->user.contended);
         if (filled < wanted) {
             memmove(bin->bottom - filled, first, filled * sizeof(void *));
         }
@@ -486,9 +487,8 @@ static NOINLINE void *alloc_past(struct cache *cache, unsigned bin_index)
     uint8_t class_index = (uint8_t)(bin_index - 1);
     void *block = NULL;
     if (class_index < SMALL_CLASSES) {
-        bool contended;
-        (void)arena_fill(cache_arena(cache), class_index, &block, 1, &contended);
-        note_contention(cache, contended);
+        (void)arena_fill(cache_arena(cache), class_index, &block, 1, &cache->user);
+        note_contention(cache, cache->user.contended);
     } else {
         block = large_alloc_cached(cache_arena(cache), class_index);
     }
@@ -633,7 +633,7 @@ void cache_merge_counters(struct cache *cache)
     uint64_t untold[CACHED_CLASSES];
     for (uint64_t classes = cache_untold(cache, untold); classes != 0; classes &= classes - 1) {
         unsigned i = bits_lowest(classes);
-        arena_count_requests(cache_arena(cache), (uint8_t)i, untold[i]);
+        arena_count_requests(cache_arena(cache), (uint8_t)i, cache->user.number, untold[i]);
         cache->requests_told[i + 1u] += untold[i];
     }
 }

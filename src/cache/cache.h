@@ -28,6 +28,7 @@
 #include "cache/bound.h"
 #include "heap/arena.h"
 #include "heap/large.h"
+#include "heap/shards.h"
 
 enum {
     CACHE_BINS = CACHED_CLASSES + 1, /* bins that can hold blocks, bin 0 does not */
@@ -88,7 +89,8 @@ struct cache {
     bool in_hook;                  /* threads lock: a hook of the program runs; set by the owner */
     bool in_event;                 /* a hook of event_hooks.h runs in the thread; its owner's */
     bool stays;                    /* in its arena, which was asked for by number */
-    struct cache *previous;        /* list of all caches, under the threads lock */
+    struct bin_user user;
+    struct cache *previous; /* list of all caches, under the threads lock */
     struct cache *next;
     _Atomic(struct cache_front *) *pointer; /* the thread's pointer, NULL: of no thread; under the
                                              * threads lock */

@@ -95,6 +95,7 @@ static void unlink_cache(struct cache *cache)
 static void link_thread(struct cache *cache)
 {
     link_cache(cache, &thread_front);
+    cache->user.number = shards_join(cache_arena(cache), SHARDS_THREAD);
     atomic_fetch_add_explicit(&cache_arena(cache)->thread_count, 1, memory_order_relaxed);
     helper_user_comes();
 }
@@ -305,6 +306,7 @@ struct cache *thread_new_other_cache(struct arena *arena)
     struct cache *cache = new_cache(arena);
     if (cache != NULL) {
         link_cache(cache, NULL);
+        cache->user.number = shards_join(arena, SHARDS_OTHER);
         cache->stays = true;
     }
     lock_release(&threads.lock);

@@ -109,8 +109,10 @@ INTEGER(lg_tcache_flush_large_div, unsigned, 1, 1, 16, CLIP, PLAIN, "",
 CLASSES(tcache_ncached_max, uint16_t, 41, 32768, 8191, UNMIRRORED,
         "Cached blocks by size class: first-last:count, with | between.")
 BOOLEAN(experimental_tcache_gc, true, IDLE, "jemalloc's newer rule of when caches are looked at.")
-CLASSES(bin_shards, uint8_t, 36, 14336, 64, UNMIRRORED | IDLE,
-        "Bins of a class in each arena: first-last:count, with | between.")
+CLASSES(
+    bin_shards, uint8_t, 36, 14336, 64, UNMIRRORED,
+    "Bins of a class in each arena, over which its threads are spread: first-last:count, with | "
+    "between; 1 where nothing is set.")
 CLASSES(
     slab_sizes, uint8_t, 36, 14336, 255, UNMIRRORED,
     "Pages of a slab, at most 64 and 512 regions: first-last:pages, with | between; or `default`.")

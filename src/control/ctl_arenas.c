@@ -455,7 +455,7 @@ static struct utilization utilization_of(const void *pointer, struct bin_utiliza
         return (struct utilization){0, 1, bytes};
     }
     const struct run *slab = chunk_run(map_owner(pointer), pointer);
-    struct bin *bin = &arena_of_run(slab)->bin[slab->class_index];
+    struct bin *bin = slab->bin;
     lock_acquire(&bin->lock);
     result = (struct utilization){slab->free_count, slab->region_count,
                                   (size_t)slab->page_count * PAGE_BYTES};

@@ -8,6 +8,7 @@
 #include "cache/thread.h"
 #include "config/options.h"
 #include "control/ctl.h"
+#include "heap/shards.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -360,10 +361,11 @@ int read_class_size(const size_t *mib, size_t argument, struct ctl_value *value)
     return number(value, class_size((uint8_t)(mib[PLACE_OF_CLASS] + argument)));
 }
 
-int read_class_regions(const size_t *mib, size_t argument, struct ctl_value *value)
+/* Regions of a slab, or else bins of the class. */
+int read_class_regions(const size_t *mib, size_t shards, struct ctl_value *value)
 {
-    (void)argument;
-    return number(value, slab_region_count((uint8_t)mib[PLACE_OF_CLASS]));
+    uint8_t class_index = (uint8_t)mib[PLACE_OF_CLASS];
+    return number(value, shards ? shards_count(class_index) : slab_region_count(class_index));
 }
 
 int read_class_slab_size(const size_t *mib, size_t argument, struct ctl_value *value)

@@ -11,6 +11,7 @@
 #include "control/ctl.h"
 #include "control/ctl_values.h"
 #include "control/report_json.h"
+#include "heap/shards.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -302,8 +303,9 @@ static void print_bin(struct printer *printer, unsigned index, const struct bin_
     print(printer, "%20zu%4u%13lu%13lu%8lu%13lu%8lu%13lu%10lu%9u%13lu%13lu%15lu%5u%4u%7s", size,
           index, bin->current_regions * size, bin->alloc_count, rate(bin->alloc_count, uptime),
           bin->free_count, rate(bin->free_count, uptime), bin->request_count,
-          rate(bin->request_count, uptime), 1u, bin->current_regions, bin->current_slabs,
-          bin->queued_slabs, regions, slab_page_count((uint8_t)index), utilization);
+          rate(bin->request_count, uptime), shards_count((uint8_t)index), bin->current_regions,
+          bin->current_slabs, bin->queued_slabs, regions, slab_page_count((uint8_t)index),
+          utilization);
     print(printer, "%13lu%8lu%13lu%8lu%13lu%13lu%8lu", bin->fill_count,
           rate(bin->fill_count, uptime), bin->flush_count, rate(bin->flush_count, uptime),
           bin->slab_count, bin->reslab_count, rate(bin->reslab_count, uptime));

@@ -9,6 +9,7 @@
 #include "cache/quarantine.h"
 #include "cache/thread.h"
 #include "heap/gaps.h"
+#include "heap/shards.h"
 #include "os/os.h"
 #include "pages/hpa.h"
 #include "pages/meta.h"
@@ -218,19 +219,66 @@ static void copy_lock(struct lock_counters *copy, const struct lock *lock)
     copy->acquire_count = lock->acquire_count;
 }
 
-static void copy_bin(struct arena_statistics *part, struct arena *arena, unsigned index)
+static uint64_t larger_of(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void merge_lock(struct lock_counters *into, const struct lock_counters *from)
+{
+    into->acquire_count += from->acquire_count;
+    if (LIKELY(from->owner_change_count == 0)) {
+        return; /* Nobody ever waited. */
+    }
+    into->sleep_count += from->sleep_count;
+    into->spin_count += from->spin_count;
+    into->owner_change_count += from->owner_change_count;
+    into->sleep_ns += from->sleep_ns;
+    into->sleep_max_ns = larger_of(into->sleep_max_ns, from->sleep_max_ns);
+    into->sleepers_max = larger_of(into->sleepers_max, from->sleepers_max);
+}
+
+/* Adds numbers to numbers: `bytes` of them, a constant. */
+ALWAYS_INLINE void add_numbers(void *into, const void *from, size_t bytes)
+{
+    uint64_t *sums = into;
+    const uint64_t *numbers = from;
+    for (size_t i = 0; i < bytes / sizeof *sums; i++) {
+        sums[i] += numbers[i];
+    }
+}
+
+/* Adds the counters of a class's further bins to those of its first. */
+static NOINLINE void add_shards(struct arena_statistics *part, struct arena *arena, unsigned index)
+{
+    struct bin *bin;
+    for (unsigned i = 1; (bin = shards_bin(arena, (uint8_t)index, i)) != NULL; i++) {
+        lock_acquire(&bin->lock);
+        add_numbers(&part->bin[index], &bin->counters, sizeof bin->counters);
+        part->bin_copy[index].hole_pages += bin->holes.purged_pages;
+        const struct lock_counters lock = lock_counters_held(&bin->lock);
+        lock_release(&bin->lock);
+        merge_lock(&part->bin_lock[index], &lock);
+    }
+}
+
+ALWAYS_INLINE void copy_bin(struct arena_statistics *part, struct arena *arena, unsigned index,
+                            bool has_shards)
 {
     struct bin *bin = &arena->bin[index];
     struct bin_statistics *copy = &part->bin[index];
     uint64_t bit = (uint64_t)1 << index;
     lock_acquire(&bin->lock);
-    bool used = bin->counters.slab_count != 0;
+    bool used = bin->counters.slab_count != 0 || has_shards;
     if (used) {
         memcpy(copy, &bin->counters, sizeof bin->counters);
     }
     part->bin_copy[index].hole_pages = bin->holes.purged_pages;
     copy_lock(&part->bin_lock[index], &bin->lock);
     lock_release(&bin->lock);
+    if (has_shards) {
+        add_shards(part, arena, index);
+    }
     if (used) {
         copy->current_regions = copy->alloc_count - copy->free_count;
         part->marks.bin[0] |= bit;
@@ -244,20 +292,27 @@ static void copy_bin(struct arena_statistics *part, struct arena *arena, unsigne
 /* Most bins rest between two refreshes: their copy is still right, and their locks are not taken.
  * Result: whether those rest whose slabs may have gaps. Such a slab that is being made while they
  * are counted is of a bin that does not rest then, or the next time. */
-static bool copy_bins(struct arena_statistics *part, struct arena *arena, bool has_copy)
+ALWAYS_INLINE bool copy_all_bins(struct arena_statistics *part, struct arena *arena, bool has_copy,
+                                 bool has_shards)
 {
     bool gaps_rest = has_copy;
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
-        bool rests =
-            has_copy && lock_acquire_count(&arena->bin[i].lock) == part->bin_lock[i].acquire_count;
-        if (!rests) {
-            copy_bin(part, arena, i);
+        uint64_t taken = lock_acquire_count(&arena->bin[i].lock);
+        taken += has_shards ? shards_taken(arena, (uint8_t)i) : 0;
+        if (!has_copy || taken != part->bin_lock[i].acquire_count) {
+            copy_bin(part, arena, i, has_shards);
             gaps_rest = gaps_rest && !gaps_may_be((uint8_t)i);
         }
         part->bin[i].request_count = part->bin_copy[i].request_count;
         part->totals.hole_pages += part->bin_copy[i].hole_pages;
     }
     return gaps_rest;
+}
+
+static bool copy_bins(struct arena_statistics *part, struct arena *arena, bool has_copy)
+{
+    return LIKELY(arena->shards == NULL) ? copy_all_bins(part, arena, has_copy, false)
+                                         : copy_all_bins(part, arena, has_copy, true);
 }
 
 /* The page heap does not know which pages of slabs have no memory. */
@@ -448,34 +503,6 @@ static void take_part(struct arena_statistics *part, struct arena *arena, uint64
     sum_part(part, arena);
 }
 
-static uint64_t larger_of(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static void merge_lock(struct lock_counters *into, const struct lock_counters *from)
-{
-    into->acquire_count += from->acquire_count;
-    if (LIKELY(from->owner_change_count == 0)) {
-        return; /* Nobody ever waited. */
-    }
-    into->sleep_count += from->sleep_count;
-    into->spin_count += from->spin_count;
-    into->owner_change_count += from->owner_change_count;
-    into->sleep_ns += from->sleep_ns;
-    into->sleep_max_ns = larger_of(into->sleep_max_ns, from->sleep_max_ns);
-    into->sleepers_max = larger_of(into->sleepers_max, from->sleepers_max);
-}
-
-static void merge_totals(struct arena_totals *into, const struct arena_totals *from)
-{
-    uint64_t *sum = (uint64_t *)into;
-    const uint64_t *number = (const uint64_t *)from;
-    for (unsigned i = 0; i < sizeof *into / sizeof *sum; i++) {
-        sum[i] += number[i];
-    }
-}
-
 static void merge_bin(struct bin_statistics *into, const struct bin_statistics *from)
 {
     into->alloc_count += from->alloc_count;
@@ -516,18 +543,10 @@ static void merge_marks(struct part_marks *into, const struct part_marks *from)
     }
 }
 
-static void merge_hpa(struct hpa_statistics *into, const struct hpa_statistics *from)
-{
-    uint64_t *sums = (uint64_t *)into;
-    for (size_t i = 0; i < sizeof *from / sizeof *sums; i++) {
-        sums[i] += ((const uint64_t *)from)[i];
-    }
-}
-
 static void merge_part(struct arena_statistics *into, const struct arena_statistics *from)
 {
     const struct part_marks *marks = &from->marks;
-    merge_totals(&into->totals, &from->totals);
+    add_numbers(&into->totals, &from->totals, sizeof into->totals);
     for (uint64_t bins = marks->bin[0]; bins != 0; bins &= bins - 1) {
         unsigned i = bits_lowest(bins);
         merge_bin(&into->bin[i], &from->bin[i]);
@@ -542,7 +561,7 @@ static void merge_part(struct arena_statistics *into, const struct arena_statist
     }
     merge_marks(&into->marks, marks);
     if (UNLIKELY(hpa_policy.on)) {
-        merge_hpa(&into->hpa, &from->hpa);
+        add_numbers(&into->hpa, &from->hpa, sizeof into->hpa);
     }
     into->uptime_ns = larger_of(into->uptime_ns, from->uptime_ns);
     for (unsigned i = 0; i < SHOWN_LOCKS; i++) {
@@ -733,12 +752,14 @@ static size_t active_pages_now(struct arena *arena)
 {
     size_t holes = 0;
     bool may_have_gaps = false;
+    struct bin *bin;
     for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
-        struct bin *bin = &arena->bin[i];
-        lock_acquire(&bin->lock);
-        holes += bin->holes.purged_pages;
-        may_have_gaps |= gaps_may_be(i) && bin->counters.current_slabs > 0;
-        lock_release(&bin->lock);
+        for (unsigned shard = 0; (bin = shards_bin(arena, i, shard)) != NULL; shard++) {
+            lock_acquire(&bin->lock);
+            holes += bin->holes.purged_pages;
+            may_have_gaps |= gaps_may_be(i) && bin->counters.current_slabs > 0;
+            lock_release(&bin->lock);
+        }
     }
     lock_acquire(&arena->pages.lock);
     size_t pages = arena->pages.active_pages - arena->pages.mapped_pages;

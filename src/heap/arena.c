@@ -18,6 +18,7 @@
 #include "base/print.h"
 #include "config/options.h"
 #include "heap/holes.h"
+#include "heap/shards.h"
 #include "os/os.h"
 #include "pages/huge.h"
 #include "pages/idle.h"
@@ -37,6 +38,7 @@ static struct {
     unsigned limit;                   /* under the lock; 0: not asked for yet */
     unsigned made;                    /* under the lock: arenas that ever got memory */
     struct arena *gone;               /* under the lock: destroyed ones */
+    bool fills_differ;                /* immutable: by options, see fill_differs() */
     _Atomic(struct arena *) oversize; /* written under the lock (release) */
     _Atomic(struct arena *) waiting;  /* likewise: the same, until it has an index */
     _Atomic int64_t decay_ms[STAGES]; /* of arenas to come; relaxed, any thread */
@@ -63,9 +65,6 @@ static void begin(struct arena *arena)
     if (muzzy_ms != 0) {
         page_heap_set_decay(&arena->pages, STAGE_MUZZY, muzzy_ms);
     }
-    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
-        holes_init(&arena->bin[i].holes);
-    }
 }
 
 static struct arena *new_arena(void)
@@ -78,6 +77,10 @@ static struct arena *new_arena(void)
     arena->pages.place = arenas.made++ % IDLE_PLACES;
     for (unsigned i = 0; i < SMALL_CLASSES; i++) {
         lock_init(&arena->bin[i].lock, LOCK_BIN);
+        holes_init(&arena->bin[i].holes);
+    }
+    if (UNLIKELY(shards_wanted)) {
+        arena->shards = shards_new();
     }
     begin(arena);
     return arena;
@@ -108,6 +111,7 @@ static struct arena *create_locked(void)
 bool arenas_start(void)
 {
     lock_init(&arenas.lock, LOCK_ARENAS);
+    arenas.fills_differ = shards_wanted || options.percpu_arena != PERCPU_DISABLED;
     if (options.oversize_threshold < LARGE_SIZE_MIN) {
         /* As jemalloc: such small blocks are none of an oversize arena's. */
         options.oversize_threshold = 0;
@@ -247,14 +251,7 @@ static struct arena *new_manual(void)
  * the table held. */
 static void begin_again(struct arena *arena)
 {
-    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
-        struct bin *bin = &arena->bin[i];
-        lock_acquire(&bin->lock);
-        bin->counters = (struct bin_counters){0};
-        bin->holes = (struct holes){0};
-        lock_release(&bin->lock);
-        lock_reset_counters(&bin->lock);
-    }
+    shards_begin_again(arena);
     page_heap_begin_again(&arena->pages, arena_default_decay_ms(STAGE_DIRTY));
     struct huge_counters *huge = atomic_load_explicit(&arena->huge, memory_order_relaxed);
     if (huge != NULL) {
@@ -415,6 +412,7 @@ static struct run *bin_add_slab(struct bin *bin, struct page_heap *pages, uint8_
         if (slab == NULL) {
             return NULL;
         }
+        slab->bin = bin;
         bin->counters.slab_count++;
         bin->counters.current_slabs++;
         bin->counters.slab_regions += slab->region_count;
@@ -432,15 +430,30 @@ static bool take_lock(struct lock *lock)
     return !at_once;
 }
 
+/* The bin of a user where options make a difference. */
+static NOINLINE struct bin *fill_differs(struct arena *arena, uint8_t class_index,
+                                         struct bin_user *user)
+{
+    /* Threads come and look for their CPU's arena as those do that wait. */
+    user->contended = options.percpu_arena != PERCPU_DISABLED;
+    return shards_pick(arena, class_index, user->number);
+}
+
 unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, unsigned wanted,
-                    bool *contended)
+                    struct bin_user *user)
 {
     ASSERT(wanted > 0);
     struct bin *bin = &arena->bin[class_index];
     unsigned filled = 0;
+    user->contended = false;
+    if (UNLIKELY(arenas.fills_differ)) {
+        bin = fill_differs(arena, class_index, user);
+    }
 again:
-    /* Threads come and look for their CPU's arena as those do that wait. */
-    *contended = take_lock(&bin->lock) || options.percpu_arena != PERCPU_DISABLED;
+    if (UNLIKELY(!lock_try(&bin->lock))) {
+        lock_acquire_slow(&bin->lock);
+        user->contended = true;
+    }
     while (filled < wanted) {
         struct run *slab = bin->first;
         if (slab != NULL) {
@@ -502,18 +515,17 @@ struct stretch {
     unsigned count;
 };
 
-/* Takes back the stretches of the arena, whose bin's lock is held and let go; others stay, moved to
- * the front. Result: how many stay. */
-static unsigned flush_arena(struct arena *arena, uint8_t class_index, struct stretch *stretches,
-                            unsigned count, struct slab_faults *faults)
+/* Takes back the stretches of a bin, that of the first, whose lock is held and let go; others stay,
+ * moved to the front. Result: how many stay. */
+static unsigned flush_bin(struct bin *bin, uint8_t class_index, struct stretch *stretches,
+                          unsigned count, struct slab_faults *faults)
 {
-    struct bin *bin = &arena->bin[class_index];
-    const struct page_heap *pages = &arena->pages;
+    const struct run *first = stretches[0].slab;
     struct run *emptied = NULL;
     unsigned left = 0;
     for (unsigned i = 0; i < count; i++) {
         struct run *slab = stretches[i].slab;
-        if (slab->chunk->heap != pages) {
+        if (slab->bin != bin) {
             stretches[left++] = stretches[i];
             continue;
         }
@@ -534,14 +546,15 @@ static unsigned flush_arena(struct arena *arena, uint8_t class_index, struct str
     }
     bin->counters.flush_count++;
     bool sweeps = holes_idle_bytes(bin, class_index) > bin->holes.sweep_from_bytes;
+    struct arena *arena = UNLIKELY(sweeps) ? arena_of_run(first) : NULL;
     lock_release(&bin->lock);
     while (emptied != NULL) {
         struct run *slab = emptied;
         emptied = slab->next;
         slab_delete(slab);
     }
-    if (UNLIKELY(sweeps)) {
-        holes_sweep(arena, class_index, HOLES_SPARE);
+    if (UNLIKELY(arena != NULL)) {
+        holes_sweep(arena, bin, class_index, HOLES_SPARE);
     }
     return left;
 }
@@ -604,9 +617,9 @@ void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool 
         struct stretch stretches[FLUSH_BATCH];
         unsigned left = find_stretches(class_index, blocks, batch, stretches, &faults);
         while (left > 0) {
-            struct arena *arena = arena_of_run(stretches[0].slab);
-            *contended |= take_lock(&arena->bin[class_index].lock);
-            left = flush_arena(arena, class_index, stretches, left, &faults);
+            struct bin *bin = stretches[0].slab->bin;
+            *contended |= take_lock(&bin->lock);
+            left = flush_bin(bin, class_index, stretches, left, &faults);
         }
         blocks += batch;
         count -= batch;
@@ -616,14 +629,15 @@ void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool 
     }
 }
 
-void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t requests)
+void arena_count_requests(struct arena *arena, uint8_t class_index, unsigned user_number,
+                          uint64_t requests)
 {
     if (class_index >= SMALL_CLASSES) {
         atomic_fetch_add_explicit(&arena->large_requests[class_index - SMALL_CLASSES], requests,
                                   memory_order_relaxed);
         return;
     }
-    struct bin *bin = &arena->bin[class_index];
+    struct bin *bin = shards_pick(arena, class_index, user_number);
     lock_acquire(&bin->lock);
     bin->counters.request_count += requests;
     lock_release(&bin->lock);
@@ -666,30 +680,9 @@ void arena_set_name(struct arena *arena, const char *name)
     lock_release(&arenas.lock);
 }
 
-/* Gives the kept empty slabs back to the page heap. */
-static void drop_empty_slabs(struct arena *arena)
-{
-    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
-        struct bin *bin = &arena->bin[i];
-        lock_acquire(&bin->lock);
-        struct run *empty = bin->empty;
-        bin->empty = NULL;
-        bin->counters.current_slabs -= empty != NULL;
-        bin->counters.slab_regions -= empty != NULL ? empty->region_count : 0;
-        bin->holes.purged_pages -= empty != NULL ? bits_count(empty->purged) : 0;
-        lock_release(&bin->lock);
-        if (empty != NULL) {
-            slab_delete(empty);
-        }
-    }
-}
-
 void arena_purge(struct arena *arena)
 {
-    drop_empty_slabs(arena);
-    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
-        holes_sweep(arena, i, HOLES_ALL);
-    }
+    shards_purge(arena);
     page_heap_purge(&arena->pages, 0);
 }
 
@@ -729,9 +722,7 @@ void arenas_visit_locks(void (*visit)(struct lock *lock))
 {
     struct arena *arena;
     for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
-        for (unsigned bin = 0; bin < SMALL_CLASSES; bin++) {
-            visit(&arena->bin[bin].lock);
-        }
+        shards_visit_locks(arena, visit);
     }
     for (unsigned i = 0; (arena = arena_next(&i)) != NULL;) {
         visit(&arena->pages.lock);
@@ -742,9 +733,7 @@ void arenas_visit_locks(void (*visit)(struct lock *lock))
 static void visit_gone_bins(void (*visit)(struct lock *lock))
 {
     for (struct arena *arena = arenas.gone; arena != NULL; arena = arena->next_gone) {
-        for (unsigned bin = 0; bin < SMALL_CLASSES; bin++) {
-            visit(&arena->bin[bin].lock);
-        }
+        shards_visit_locks(arena, visit);
     }
 }
 
@@ -772,12 +761,18 @@ void arenas_release_locks(void)
     lock_release_after_fork(&arenas.lock);
 }
 
+struct lock *arena_table_lock(void)
+{
+    return &arenas.lock;
+}
+
 bool bin_is_valid(const struct bin *bin)
 {
     const struct run *previous = NULL;
     for (const struct run *slab = bin->first; slab != NULL; slab = slab->next) {
         if (!slab_is_valid(slab) || slab->free_count == 0 ||
-            slab->free_count == slab->region_count || slab->previous != previous) {
+            slab->free_count == slab->region_count || slab->previous != previous ||
+            slab->bin != bin) {
             return false;
         }
         previous = slab;

@@ -1,8 +1,8 @@
 /* arena.h: an arena: a bin of slabs for each small class, and a page heap for the rest.
  *
- * Threads use one arena each, and many threads may share it. Blocks go back to the arena that they
+ * Threads use one arena each, and many threads may share it. Blocks go back to the bin that they
  * came from, whoever frees them. Bins exchange blocks with thread caches in batches, under one lock
- * each.
+ * each. Options may ask for several bins of a class (shards.h).
  *
  * In a bin the slabs with free regions stand in a queue, in the order in which they got the first
  * of them; the first serves until it is full. So a slab that was left alone for long has gathered
@@ -63,6 +63,12 @@ struct holes {
     uint64_t flushes_swept;  /* flushes when all holes were swept */
 };
 
+/* Who fills from an arena's bins. */
+struct bin_user {
+    uint16_t number; /* picks its bin of each class: shards.h */
+    bool contended;  /* set by each fill: the lock was held */
+};
+
 struct bin {
     struct lock lock;
     struct run *first; /* under the lock, as all that follows */
@@ -74,6 +80,7 @@ struct bin {
 
 struct arena_statistics;
 struct huge;
+struct shards;
 
 struct arena {
     unsigned index; /* immutable once the arena is in the table */
@@ -100,6 +107,7 @@ struct arena {
     /* Its part of the snapshot, opaque here: written under the control lock, release. */
     _Atomic(struct arena_statistics *) statistics;
     struct arena_statistics *old_statistics; /* of a former arena: memory for it; control lock */
+    struct shards *shards;                   /* immutable; NULL: each class has but one bin */
     char name[ARENA_NAME_BYTES];             /* under the lock of the table; empty: by its index */
 };
 
@@ -190,16 +198,16 @@ static inline struct arena *arena_of_run(const struct run *run)
 }
 
 /* Fills a cache: up to `wanted` blocks of a small class, at least one unless memory is refused.
- * Result: how many, in the order in which they should be used. *contended is set when the lock was
- * held. */
+ * Result: how many, in the order in which they should be used. */
 unsigned arena_fill(struct arena *arena, uint8_t class_index, void **blocks, unsigned wanted,
-                    bool *contended);
+                    struct bin_user *user);
 
 /* Takes back count blocks of one small class, of any arenas. Aborts on blocks that are not out. */
 void arena_flush(uint8_t class_index, void *const *blocks, unsigned count, bool *contended);
 
-/* Adds requests that caches counted; of a class that caches hold. */
-void arena_count_requests(struct arena *arena, uint8_t class_index, uint64_t requests);
+/* Adds requests that a cache of that number counted; of a class that caches hold. */
+void arena_count_requests(struct arena *arena, uint8_t class_index, unsigned user_number,
+                          uint64_t requests);
 
 /* The counters of blocks with mappings of their own, made when there are none; NULL when memory is
  * refused. */
@@ -227,6 +235,9 @@ void arenas_forget_helper(void);
 /* For fork: takes each lock of the arenas, in the order of ranks; lets them go. */
 void arenas_hold_locks(void);
 void arenas_release_locks(void);
+
+/* The lock of the table, under which arenas come and go. */
+struct lock *arena_table_lock(void);
 
 bool bin_is_valid(const struct bin *bin);
 

@@ -6,6 +6,7 @@
 #include "heap/holes.h"
 
 #include "base/bits.h"
+#include "heap/shards.h"
 #include "os/os.h"
 
 enum {
@@ -93,9 +94,8 @@ static void sweep_queue(struct bin *bin, uint8_t class_index, size_t spare_bytes
     }
 }
 
-void holes_sweep(struct arena *arena, uint8_t class_index, unsigned which)
+void holes_sweep(struct arena *arena, struct bin *bin, uint8_t class_index, unsigned which)
 {
-    struct bin *bin = &arena->bin[class_index];
     struct holes *holes = &bin->holes;
     lock_acquire(&bin->lock);
     int64_t decay_ms = page_heap_decay_ms(&arena->pages, STAGE_DIRTY);
@@ -143,12 +143,15 @@ bool holes_look(struct arena *arena, uint64_t now_ns)
     }
     atomic_store_explicit(&arena->holes_seen_ns, now_ns, memory_order_relaxed);
     bool waiting = false;
+    struct bin *bin;
     for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
-        enum idleness idleness = look_at(&arena->bin[i]);
-        if (idleness == BIN_IDLE) {
-            holes_sweep(arena, i, HOLES_ALL);
+        for (unsigned shard = 0; (bin = shards_bin(arena, i, shard)) != NULL; shard++) {
+            enum idleness idleness = look_at(bin);
+            if (idleness == BIN_IDLE) {
+                holes_sweep(arena, bin, i, HOLES_ALL);
+            }
+            waiting |= idleness == BIN_BUSY;
         }
-        waiting |= idleness == BIN_BUSY;
     }
     atomic_store_explicit(&arena->holes_wait, waiting, memory_order_relaxed);
     return waiting;

@@ -44,8 +44,9 @@ static inline void holes_note_reuse(struct bin *bin, unsigned pages)
     bin->holes.reused_pages += pages;
 }
 
-/* Gives the bin's holes back: of all slabs, or (HOLES_SPARE) not of those that serve next. */
-void holes_sweep(struct arena *arena, uint8_t class_index, unsigned which);
+/* Gives the holes of one of the arena's bins back: of all slabs, or (HOLES_SPARE) not of those that
+ * serve next. */
+void holes_sweep(struct arena *arena, struct bin *bin, uint8_t class_index, unsigned which);
 
 /* Sweeps the bins that were not taken from for the decay time. False when no bin waits for that. */
 bool holes_look(struct arena *arena, uint64_t now_ns);

@@ -6,19 +6,22 @@
 #include "heap/reset.h"
 
 #include "heap/large.h"
+#include "heap/shards.h"
 #include "pages/extent.h"
 
 struct slab_search {
-    uint8_t class_index;
-    const struct run *empty; /* the bin's: the others without blocks are being given back */
-    struct run *found;       /* by `next` */
+    const struct bin *bin; /* slabs without blocks, but its empty one, are being given back */
+    struct run *found;     /* by `next` */
 };
 
 static void visit_run(struct run *run, void *opaque)
 {
     struct slab_search *search = opaque;
-    bool is_leaving = run->free_count == run->region_count && run != search->empty;
-    if (run_is_slab(run) && !is_leaving && run->class_index == search->class_index) {
+    if (!run_is_slab(run) || run->bin != search->bin) {
+        return; /* What else is in it may change, under another lock. */
+    }
+    bool is_leaving = run->free_count == run->region_count && run != search->bin->empty;
+    if (!is_leaving) {
         run->free_count = run->region_count; /* It leaves: no other reset takes it. */
         run->next = search->found;
         search->found = run;
@@ -26,11 +29,10 @@ static void visit_run(struct run *run, void *opaque)
 }
 
 /* All slabs of the bin, out of it. */
-static struct run *take_slabs(struct arena *arena, uint8_t class_index)
+static struct run *take_slabs(struct arena *arena, struct bin *bin)
 {
-    struct bin *bin = &arena->bin[class_index];
     lock_acquire(&bin->lock);
-    struct slab_search search = {class_index, bin->empty, NULL};
+    struct slab_search search = {bin, NULL};
     if (bin->counters.current_slabs > 0) {
         page_heap_visit_runs(&arena->pages, visit_run, &search);
     }
@@ -46,14 +48,22 @@ static struct run *take_slabs(struct arena *arena, uint8_t class_index)
     return search.found;
 }
 
+static void reset_bin(struct arena *arena, struct bin *bin)
+{
+    struct run *next;
+    for (struct run *slab = take_slabs(arena, bin); slab != NULL; slab = next) {
+        next = slab->next;
+        slab_delete(slab);
+    }
+}
+
 void arena_reset(struct arena *arena)
 {
     ASSERT(arena->is_manual);
+    struct bin *bin;
     for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
-        struct run *next;
-        for (struct run *slab = take_slabs(arena, i); slab != NULL; slab = next) {
-            next = slab->next;
-            slab_delete(slab);
+        for (unsigned shard = 0; (bin = shards_bin(arena, i, shard)) != NULL; shard++) {
+            reset_bin(arena, bin);
         }
     }
     page_heap_free_large_runs(&arena->pages);

@@ -29,7 +29,7 @@ enum lock_rank {
     LOCK_THREADS,    /* list of thread caches */
     LOCK_QUARANTINE, /* blocks that are held back */
     LOCK_ARENAS,     /* table of arenas */
-    LOCK_BIN,        /* one size class of one arena */
+    LOCK_BIN,        /* one bin of one arena */
     LOCK_PAGES,      /* page heap of one arena */
     LOCK_HUGE,       /* huge mappings */
     LOCK_POOL,       /* spare chunks */

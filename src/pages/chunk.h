@@ -38,6 +38,7 @@ enum {
     RUN_REGIONS_MAX = 512,
 };
 
+struct bin;
 struct chunk;
 struct extent;
 struct page_heap;
@@ -60,6 +61,7 @@ struct run {
     struct run *previous; /* slab, under the bin's lock */
     struct run *next;     /* likewise; a kept slab's: under the page heap's */
     uint64_t purged;      /* slab, under the bin's lock: pages without memory, see slab.h */
+    struct bin *bin;      /* slab: whose it is; immutable */
 };
 
 /* The stages that unused pages pass through on their way back to the system. */

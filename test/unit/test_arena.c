@@ -25,10 +25,10 @@ static void check_bin(const struct arena *arena, uint8_t class_index, unsigned o
 
 static unsigned fill(struct arena *arena, uint8_t class_index, void **blocks, unsigned wanted)
 {
-    bool contended = true;
-    unsigned filled = arena_fill(arena, class_index, blocks, wanted, &contended);
+    struct bin_user user = {.contended = true};
+    unsigned filled = arena_fill(arena, class_index, blocks, wanted, &user);
     assert_in_range(filled, 1, wanted);
-    assert_false(contended);
+    assert_false(user.contended);
     return filled;
 }
 
@@ -213,8 +213,8 @@ static void requests_are_added_up(void **state)
 {
     (void)state;
     struct arena *arena = fresh_arena();
-    arena_count_requests(arena, 3, 5);
-    arena_count_requests(arena, 3, 7);
+    arena_count_requests(arena, 3, 0, 5);
+    arena_count_requests(arena, 3, 0, 7);
     assert_int_equal(arena->bin[3].counters.request_count, 12);
     assert_int_equal(arena->bin[4].counters.request_count, 0);
 }
@@ -240,7 +240,7 @@ static void fork_holds_every_lock_and_passes_through_its_own(void **state)
     arenas_hold_locks();
     check_lock_words(LOCK_FORKING);
     bool contended; /* True here: the locks are not free, they only let this thread through. */
-    unsigned count = arena_fill(arena, class_of(24), blocks, 20, &contended);
+    unsigned count = arena_fill(arena, class_of(24), blocks, 20, &(struct bin_user){0});
     arena_flush(class_of(24), blocks, count, &contended);
     check_lock_words(LOCK_FORKING);
     arenas_release_locks();
@@ -288,7 +288,7 @@ static void *share_arena(void *argument)
     for (unsigned round = 0; round < ROUNDS; round++) {
         void *blocks[BATCH];
         unsigned count =
-            arena_fill(shared.arena, class_index, blocks, 1 + round % BATCH, &contended);
+            arena_fill(shared.arena, class_index, blocks, 1 + round % BATCH, &(struct bin_user){0});
         for (unsigned i = 0; i < count; i++) {
             memset(blocks[i], mark, 80);
         }

@@ -242,9 +242,9 @@ static void bin_counters_are_those_of_the_arena(void **state)
     const size_t mib[] = {0, 0, arena->index, 0, class_index, 0};
     void *blocks[30];
     bool contended;
-    assert_int_equal(arena_fill(arena, class_index, blocks, 30, &contended), 30);
+    assert_int_equal(arena_fill(arena, class_index, blocks, 30, &(struct bin_user){0}), 30);
     arena_flush(class_index, blocks, 10, &contended);
-    arena_count_requests(arena, class_index, 77);
+    arena_count_requests(arena, class_index, 0, 77);
     assert_false(ctl_index_is_valid(INDEX_STATS_ARENA, arena->index));
     assert_true(statistics_refresh());
     assert_true(ctl_index_is_valid(INDEX_STATS_ARENA, arena->index));

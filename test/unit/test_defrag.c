@@ -15,7 +15,8 @@ static void only_blocks_of_emptier_slabs_are_named(void **state)
     static void *blocks[SLABS + 1][RUN_REGIONS_MAX];
     bool contended;
     for (unsigned i = 0; i <= SLABS; i++) {
-        assert_int_equal(arena_fill(arena, class_index, blocks[i], regions, &contended), regions);
+        assert_int_equal(arena_fill(arena, class_index, blocks[i], regions, &(struct bin_user){0}),
+                         regions);
     }
     assert_int_equal(arena->bin[class_index].counters.slab_regions, (SLABS + 1) * regions);
     /* Slab 0 serves next, 1 is full, 2 is nearly full, 3 nearly empty, the last is empty. */

@@ -54,11 +54,10 @@ static struct run *slab_of(const void *block)
 /* Blocks of the class, all touched. Result: the gaps of their slabs that have no memory. */
 static size_t fill_slabs(struct arena *arena, uint8_t class_index, void **blocks)
 {
-    bool contended;
     size_t pages = 0;
     const struct run *before = NULL;
     for (unsigned at = 0; at < BLOCKS;) {
-        at += arena_fill(arena, class_index, blocks + at, BLOCKS - at, &contended);
+        at += arena_fill(arena, class_index, blocks + at, BLOCKS - at, &(struct bin_user){0});
     }
     for (unsigned i = 0; i < BLOCKS; i++) {
         memset(blocks[i], 1, class_size(class_index));

@@ -26,10 +26,10 @@ static struct scene filled_scene(void)
 {
     struct scene scene = {fresh_arena(), NULL, class_of(SIZE)};
     scene.bin = &scene.arena->bin[scene.class_index];
-    bool contended;
     for (unsigned at = 0; at < COUNT;) {
         unsigned wanted = COUNT - at < BATCH ? COUNT - at : BATCH;
-        at += arena_fill(scene.arena, scene.class_index, blocks + at, wanted, &contended);
+        at +=
+            arena_fill(scene.arena, scene.class_index, blocks + at, wanted, &(struct bin_user){0});
     }
     for (unsigned i = 0; i < COUNT; i++) {
         memset(blocks[i], (int)(i % 200) + 1, SIZE);
@@ -157,11 +157,11 @@ static void regret_doubles_the_margin(void **state)
             first_round = purged;
         }
         swept_before = purged;
-        bool contended;
         for (unsigned i = 0; i < COUNT; i++) {
             if (!is_kept(i)) {
-                assert_int_equal(
-                    arena_fill(scene.arena, scene.class_index, &blocks[i], 1, &contended), 1);
+                assert_int_equal(arena_fill(scene.arena, scene.class_index, &blocks[i], 1,
+                                            &(struct bin_user){0}),
+                                 1);
             }
         }
         assert_int_equal(scene.bin->holes.purged_pages, marked_pages(scene.bin));
@@ -198,7 +198,8 @@ static void an_idle_bin_is_swept_when_the_decay_time_is_over(void **state)
     assert_false(holes_look(scene.arena, now_ns + 2 * decay_ns + 1));
     /* One that is in use is left alone. */
     void *block;
-    assert_int_equal(arena_fill(scene.arena, scene.class_index, &block, 1, &contended), 1);
+    assert_int_equal(arena_fill(scene.arena, scene.class_index, &block, 1, &(struct bin_user){0}),
+                     1);
     arena_flush(scene.class_index, &block, 1, &contended);
     size_t purged = scene.bin->holes.purged_pages;
     assert_true(holes_look(scene.arena, now_ns + 3 * decay_ns));

@@ -115,7 +115,7 @@ static void the_part_of_an_arena_tells_its_bins_and_pages(void **state)
     bool contended;
     uint8_t class_index = class_of(512);
     assert_null(statistics_part(arena));
-    assert_int_equal(arena_fill(arena, class_index, blocks, 10, &contended), 10);
+    assert_int_equal(arena_fill(arena, class_index, blocks, 10, &(struct bin_user){0}), 10);
     (void)refreshed();
     const struct arena_statistics *part = statistics_part(arena);
     assert_int_equal(part->bin[class_index].alloc_count, 10);
@@ -208,7 +208,7 @@ static void pages_of_slabs_without_memory_are_retained(void **state)
     struct bin *bin = &arena->bin[class_of(512)];
     void *block;
     bool contended;
-    assert_int_equal(arena_fill(arena, class_of(512), &block, 1, &contended), 1);
+    assert_int_equal(arena_fill(arena, class_of(512), &block, 1, &(struct bin_user){0}), 1);
     (void)refreshed();
     struct arena_totals before = statistics_part(arena)->totals;
     set_holes(bin, 3);
@@ -269,7 +269,7 @@ static void a_refresh_of_what_rests_changes_nothing(void **state)
     struct arena *arena = fresh_arena();
     bool contended;
     void *blocks[3];
-    assert_int_equal(arena_fill(arena, class_of(512), blocks, 3, &contended), 3);
+    assert_int_equal(arena_fill(arena, class_of(512), blocks, 3, &(struct bin_user){0}), 3);
     set_holes(&arena->bin[class_of(512)], 2);
     void *large = large_alloc(arena, 65536, 1, false);
     large_free(large_alloc(arena, 131072, 1, false), CODE_RUN);
@@ -298,7 +298,7 @@ static void a_reset_of_the_locks_hides_no_change(void **state)
     struct bin *bin = &arena->bin[class_of(512)];
     bool contended;
     void *block;
-    assert_int_equal(arena_fill(arena, class_of(512), &block, 1, &contended), 1);
+    assert_int_equal(arena_fill(arena, class_of(512), &block, 1, &(struct bin_user){0}), 1);
     (void)refreshed();
     const struct arena_statistics *part = statistics_part(arena);
     uint64_t copied = part->bin_lock[class_of(512)].acquire_count;
