@@ -27,9 +27,11 @@ static unsigned used_pages(const struct chunk *chunk)
     return (unsigned)chunk->valid_pages - chunk->free_pages;
 }
 
+/* What came from the program's hooks is left as it came, and what is no whole huge page. */
 static bool is_dense(const struct chunk *chunk)
 {
-    return chunk->valid_pages == CHUNK_PAGES && used_pages(chunk) >= hpa_policy.dense_pages;
+    return chunk->valid_pages == CHUNK_PAGES && chunk->extent == NULL &&
+           used_pages(chunk) >= hpa_policy.dense_pages;
 }
 
 static void wait_append(struct page_heap *heap, struct chunk *chunk)

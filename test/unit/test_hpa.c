@@ -8,6 +8,7 @@
 
 #include "api/process.h"
 #include "os/os.h"
+#include "pages/extent.h"
 #include "pages/hpa.h"
 #include "pages/purge.h"
 
@@ -159,6 +160,29 @@ static void a_refused_collapse_is_counted(void **state)
     expect_empty(&heap);
 }
 
+static void memory_of_hooks_is_left_alone(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.hugify_delay_ms = 0;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    page_heap_set_hooks(&heap, extent_default_hooks(), 7);
+    assert_true(page_heap_grow(&heap, 256));
+    struct run *one = must_alloc(&heap, 256);
+    struct run *other = must_alloc(&heap, 256);
+    struct chunk *chunk = one->chunk;
+    assert_ptr_equal(chunk, other->chunk);
+    assert_non_null(chunk->extent);
+    work_at(&heap, os_time_coarse_ns());
+    assert_int_equal(chunk->hpa_state, HPA_SMALL);
+    assert_int_equal(heap.hpa.hugifies, 0);
+    assert_false(wants_huge_pages(chunk->base));
+    run_free(one, 0);
+    run_free(other, 0);
+    expect_empty(&heap);
+}
+
 enum { CHUNKS = 6 };
 
 /* Chunks with one run of 256 pages in use and one of 250 that was freed dirty. */
@@ -278,6 +302,7 @@ int main(void)
         cmocka_unit_test_teardown(who_is_dense_no_more_stays_small, switch_off),
         cmocka_unit_test_teardown(each_style_has_its_moment, switch_off),
         cmocka_unit_test_teardown(a_refused_collapse_is_counted, switch_off),
+        cmocka_unit_test_teardown(memory_of_hooks_is_left_alone, switch_off),
         cmocka_unit_test_teardown(a_purge_goes_down_to_the_share, switch_off),
         cmocka_unit_test_teardown(the_share_may_have_no_bound, switch_off),
         cmocka_unit_test_teardown(chunks_below_the_threshold_and_times_too_soon_are_left_alone,
