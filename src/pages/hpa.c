@@ -1,7 +1,7 @@
 /* hpa.c: when chunks become huge pages, and what is purged. See hpa.h.
  *
- * Nothing here has a thread of its own: what is due is done by the next run that is made of fresh
- * pages or freed, and by whoever asks for decay.
+ * Nothing here has a thread of its own: what is due is done by the next run that is made or
+ * freed, and by whoever asks for decay.
  */
 #include "pages/hpa.h"
 

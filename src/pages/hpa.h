@@ -40,7 +40,7 @@ extern struct hpa_policy hpa_policy;
 /* A dirty_mult without bound. */
 static const uint32_t HPA_ANY_DIRTY = UINT32_MAX;
 
-/* A chunk came to the heap; clean pages of it came into use; it leaves. */
+/* A chunk came to the heap; pages of it came into use; it leaves. */
 void hpa_note_chunk(struct page_heap *heap, struct chunk *chunk);
 void hpa_note_use(struct page_heap *heap, struct chunk *chunk);
 void hpa_forget(struct page_heap *heap, struct chunk *chunk);

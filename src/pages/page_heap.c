@@ -407,17 +407,18 @@ void page_heap_forget_helper(struct page_heap *heap)
 }
 
 /* Pages came into use, `dirty` of them dirty: the others may be a new peak. The lock is let go
- * while pages are purged for it. */
-static void note_clean_pages(struct page_heap *heap, struct chunk *chunk, struct page_range range,
-                             unsigned dirty, bool *zeroed)
+ * while pages are purged for it, or become a huge page. */
+static void note_use(struct page_heap *heap, struct chunk *chunk, struct page_range range,
+                     unsigned dirty, bool *zeroed)
 {
+    unsigned reused = 0;
     if (dirty < range.page_count) {
-        unsigned reused = page_stock_reuse(heap, chunk, range, zeroed);
-        if (UNLIKELY(hpa_policy.on)) {
-            hpa_note_use(heap, chunk);
-        } else {
-            purge_note_growth(heap, reused);
-        }
+        reused = page_stock_reuse(heap, chunk, range, zeroed);
+    }
+    if (UNLIKELY(hpa_policy.on)) {
+        hpa_note_use(heap, chunk);
+    } else if (dirty < range.page_count) {
+        purge_note_growth(heap, reused);
     }
 }
 
@@ -435,7 +436,7 @@ static struct run *carve_run(struct page_heap *heap, struct run_request request,
     struct run *run = chunk_run_new(chunk, page, request.page_count, request.every_page);
     count_alloc(heap, run, request.large_index);
     struct page_range range = {page, request.page_count};
-    note_clean_pages(heap, chunk, range, dirty, zeroed);
+    note_use(heap, chunk, range, dirty, zeroed);
     return run;
 }
 
@@ -579,7 +580,7 @@ bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
         run->page_count = (uint16_t)page_count;
         count_alloc(heap, run, large_index);
         bool zeroed = dirty == 0;
-        note_clean_pages(heap, chunk, range, dirty, &zeroed);
+        note_use(heap, chunk, range, dirty, &zeroed);
         grown = true;
     }
     lock_release(&heap->lock);

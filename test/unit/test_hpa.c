@@ -120,6 +120,32 @@ static void who_is_dense_no_more_stays_small(void **state)
     assert_null(heap.hpa.last);
 }
 
+static void who_is_dense_again_with_dirty_pages_waits_again(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *one = must_alloc(&heap, 256);
+    struct run *other = must_alloc(&heap, 200);
+    struct chunk *chunk = one->chunk;
+    run_free(other, 200);
+    work_at(&heap, os_time_coarse_ns() + 2000 * MS);
+    assert_int_equal(chunk->hpa_state, HPA_SMALL);
+    other = must_alloc(&heap, 100);
+    assert_int_equal(chunk->hpa_state, HPA_SMALL);
+    assert_true(run_grow(other, 200, 0));
+    assert_int_equal(chunk->hpa_state, HPA_WAITING);
+    run_free(other, 200);
+    work_at(&heap, os_time_coarse_ns() + 2000 * MS);
+    other = must_alloc(&heap, 200);
+    assert_int_equal(chunk->hpa_state, HPA_WAITING);
+    run_free(other, 0);
+    run_free(one, 0);
+    expect_empty(&heap);
+}
+
 static void each_style_has_its_moment(void **state)
 {
     (void)state;
@@ -300,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(dense_chunks_become_huge_pages_after_their_delay, switch_off),
         cmocka_unit_test_teardown(who_is_dense_no_more_stays_small, switch_off),
+        cmocka_unit_test_teardown(who_is_dense_again_with_dirty_pages_waits_again, switch_off),
         cmocka_unit_test_teardown(each_style_has_its_moment, switch_off),
         cmocka_unit_test_teardown(a_refused_collapse_is_counted, switch_off),
         cmocka_unit_test_teardown(memory_of_hooks_is_left_alone, switch_off),
