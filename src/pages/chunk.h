@@ -73,7 +73,7 @@ struct chunk_link {
 };
 
 /* hpa.h */
-enum { HPA_SMALL, HPA_WAITING, HPA_HUGE };
+enum { HPA_SMALL, HPA_WAITING, HPA_MAKING, HPA_HUGE };
 
 struct chunk {
     struct chunk *previous; /* list of equal longest_free, or of the pool */

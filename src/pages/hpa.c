@@ -52,16 +52,41 @@ static void wait_remove(struct page_heap *heap, struct chunk *chunk)
     chunk->hpa_state = HPA_SMALL;
 }
 
-/* A refused copy leaves the wish: the system makes the huge page when it comes by. */
-static void hugify(struct page_heap *heap, struct chunk *chunk)
+static void note_huge(struct page_heap *heap, struct chunk *chunk)
 {
-    os_want_huge_pages(chunk->base, CHUNK_BYTES);
-    if (hpa_policy.collapses && !os_collapse(chunk->base, CHUNK_BYTES)) {
-        heap->hpa.hugify_failures++;
-    }
     chunk->hpa_state = HPA_HUGE;
     heap->hpa.huge_chunks++;
     heap->hpa.hugifies++;
+}
+
+/* A refused copy leaves the wish: the system makes the huge page when it comes by. */
+static void hugify(struct page_heap *heap, struct chunk *chunk)
+{
+    ASSERT(chunk->hpa_state == HPA_SMALL);
+    chunk->hpa_state = HPA_MAKING;
+    heap->hpa.making_chunks++;
+    lock_release(&heap->lock);
+    os_want_huge_pages(chunk->base, CHUNK_BYTES);
+    bool made = !hpa_policy.collapses || os_collapse(chunk->base, CHUNK_BYTES);
+    lock_acquire(&heap->lock);
+    heap->hpa.making_chunks--;
+    heap->hpa.hugify_failures += !made;
+    note_huge(heap, chunk);
+    page_stock_settle(heap, chunk);
+}
+
+void hpa_forget_makers(struct page_heap *heap)
+{
+    struct chunk *next;
+    for (struct chunk *chunk = heap->first_chunk; chunk != NULL && heap->hpa.making_chunks > 0;
+         chunk = next) {
+        next = chunk->next_of_heap;
+        if (chunk->hpa_state == HPA_MAKING) {
+            chunk->hpa_state = HPA_SMALL;
+            heap->hpa.making_chunks--;
+            page_stock_settle(heap, chunk);
+        }
+    }
 }
 
 static void dehugify(struct page_heap *heap, struct chunk *chunk)
@@ -77,7 +102,9 @@ void hpa_note_chunk(struct page_heap *heap, struct chunk *chunk)
     chunk->hpa_state = HPA_SMALL;
     chunk->purgeable_since_ns = 0;
     if (hpa_policy.style == HPA_STYLE_EAGER && chunk->valid_pages == CHUNK_PAGES) {
-        hugify(heap, chunk);
+        /* A flag of the mapping, and nothing to copy: the lock may stay. */
+        os_want_huge_pages(chunk->base, CHUNK_BYTES);
+        note_huge(heap, chunk);
     }
 }
 
@@ -106,6 +133,7 @@ void hpa_note_use(struct page_heap *heap, struct chunk *chunk)
 
 void hpa_forget(struct page_heap *heap, struct chunk *chunk)
 {
+    ASSERT(chunk->hpa_state != HPA_MAKING);
     if (chunk->hpa_state == HPA_WAITING) {
         wait_remove(heap, chunk);
     } else if (chunk->hpa_state == HPA_HUGE) {
@@ -147,7 +175,8 @@ static void purge_exceeding(struct page_heap *heap, uint64_t now_ns)
          visits > 0 && exceeds_share(heap) && stage->first != NULL; visits--) {
         struct chunk *chunk = page_stock_visit(heap, STAGE_DIRTY);
         bool is_huge = chunk->hpa_state == HPA_HUGE;
-        if (!is_purgeable(chunk, now_ns) || (is_huge && huge_left == 0)) {
+        if (chunk->hpa_state == HPA_MAKING || !is_purgeable(chunk, now_ns) ||
+            (is_huge && huge_left == 0)) {
             continue;
         }
         if (is_huge) {

@@ -379,6 +379,7 @@ void page_heap_forget_others(struct page_heap *heap)
 {
     lock_acquire(&heap->lock);
     purge_forget_others(heap);
+    hpa_forget_makers(heap);
     lock_release(&heap->lock);
 }
 

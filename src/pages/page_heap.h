@@ -73,6 +73,7 @@ struct hpa {
     struct chunk *first; /* those that wait to become huge pages, by their times */
     struct chunk *last;
     size_t huge_chunks;
+    size_t making_chunks;
     uint64_t purge_again_ns; /* not before */
     uint64_t purge_passes;
     uint64_t purges; /* chunks purged */

@@ -80,7 +80,7 @@ static bool others_work(const struct page_heap *heap)
     while (pass != NULL && pass->thread == os_thread_self()) {
         pass = pass->next;
     }
-    return pass != NULL;
+    return pass != NULL || heap->hpa.making_chunks > 0;
 }
 
 bool purge_wait(struct page_heap *heap)

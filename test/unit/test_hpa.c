@@ -2,7 +2,8 @@
  * style; purges take what exceeds the share, from chunks and at times that the policy allows; and
  * all is undone when chunks leave.
  * Method: page heaps of the test's own, policies set by hand, clocks that are handed in; the flags
- * of mappings in /proc/self/smaps.
+ * of mappings in /proc/self/smaps; a madvise() of the test's own, which does what other threads
+ * might do while a huge page is made.
  */
 #include "page_heap_check.h"
 
@@ -11,6 +12,11 @@
 #include "pages/extent.h"
 #include "pages/hpa.h"
 #include "pages/purge.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { MS = 1000000 };
 
@@ -36,6 +42,23 @@ static int switch_off(void **state)
     (void)state;
     hpa_policy = (struct hpa_policy){.on = false};
     return 0;
+}
+
+/* What happens during the next call that asks for huge pages. */
+static struct {
+    void (*meanwhile)(struct page_heap *heap);
+    struct page_heap *heap;
+    struct run *runs[2];
+} during;
+
+int madvise(void *address, size_t size_bytes, int advice)
+{
+    void (*meanwhile)(struct page_heap * heap) = during.meanwhile;
+    if (advice == MADV_HUGEPAGE && meanwhile != NULL) {
+        during.meanwhile = NULL;
+        meanwhile(during.heap);
+    }
+    return (int)syscall(SYS_madvise, address, size_bytes, advice);
 }
 
 static bool wants_huge_pages(const void *address)
@@ -209,6 +232,100 @@ static void memory_of_hooks_is_left_alone(void **state)
     expect_empty(&heap);
 }
 
+/* A chunk that becomes huge at the next work, during which that happens. */
+static struct chunk *make_dense(struct page_heap *heap, void (*meanwhile)(struct page_heap *heap))
+{
+    page_heap_init(heap, NULL, DECAY_NEVER);
+    during.runs[0] = must_alloc(heap, 256);
+    during.runs[1] = must_alloc(heap, 200);
+    during.heap = heap;
+    during.meanwhile = meanwhile;
+    assert_int_equal(during.runs[0]->chunk->hpa_state, HPA_WAITING);
+    return during.runs[0]->chunk;
+}
+
+static void free_all(struct page_heap *heap)
+{
+    assert_true(lock_try(&heap->lock));
+    lock_release(&heap->lock);
+    run_free(during.runs[0], 256);
+    run_free(during.runs[1], 200);
+    page_heap_purge(heap, 0);
+    expect_valid(heap);
+    assert_int_equal(heap->active_pages, 0);
+    assert_int_equal(heap->stage[STAGE_DIRTY].page_count, 0);
+    assert_int_equal(heap->chunk_count, 1);
+}
+
+static void a_huge_page_is_made_without_the_lock(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    struct page_heap heap;
+    struct chunk *chunk = make_dense(&heap, free_all);
+    work_at(&heap, os_time_coarse_ns() + 1000 * MS);
+    assert_null(during.meanwhile);
+    assert_int_equal(heap.hpa.hugifies, 1);
+    assert_int_equal(heap.hpa.dehugifies, 1);
+    assert_int_equal(heap.hpa.huge_chunks, 0);
+    assert_int_equal(heap.hpa.making_chunks, 0);
+    assert_false(wants_huge_pages(chunk->base));
+    expect_empty(&heap);
+}
+
+static void purge_and_work(struct page_heap *heap)
+{
+    run_free(during.runs[1], 200);
+    hpa_policy.dirty_mult = 0;
+    work_at(heap, os_time_coarse_ns() + 1000 * MS);
+    assert_int_equal(heap->stage[STAGE_DIRTY].page_count, 200);
+    during.runs[1] = must_alloc(heap, 200);
+}
+
+static void a_chunk_that_becomes_huge_is_not_purged(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    struct page_heap heap;
+    struct chunk *chunk = make_dense(&heap, purge_and_work);
+    work_at(&heap, os_time_coarse_ns() + 1000 * MS);
+    assert_int_equal(chunk->hpa_state, HPA_HUGE);
+    assert_int_equal(heap.hpa.purges, 0);
+    run_free(during.runs[0], 256);
+    run_free(during.runs[1], 200);
+    expect_empty(&heap);
+}
+
+static void fork_meanwhile(struct page_heap *heap)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        page_heap_forget_others(heap);
+        bool is_small = during.runs[0]->chunk->hpa_state == HPA_SMALL;
+        run_free(during.runs[0], 256);
+        run_free(during.runs[1], 200);
+        page_heap_purge(heap, 0);
+        _exit(is_small && page_heap_is_valid(heap) && heap->chunk_count == 0 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void a_forked_child_forgets_who_made_huge_pages(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    struct page_heap heap;
+    struct chunk *chunk = make_dense(&heap, fork_meanwhile);
+    work_at(&heap, os_time_coarse_ns() + 1000 * MS);
+    assert_int_equal(chunk->hpa_state, HPA_HUGE);
+    run_free(during.runs[0], 256);
+    run_free(during.runs[1], 200);
+    expect_empty(&heap);
+}
+
 enum { CHUNKS = 6 };
 
 /* Chunks with one run of 256 pages in use and one of 250 that was freed dirty. */
@@ -330,6 +447,9 @@ int main(void)
         cmocka_unit_test_teardown(each_style_has_its_moment, switch_off),
         cmocka_unit_test_teardown(a_refused_collapse_is_counted, switch_off),
         cmocka_unit_test_teardown(memory_of_hooks_is_left_alone, switch_off),
+        cmocka_unit_test_teardown(a_huge_page_is_made_without_the_lock, switch_off),
+        cmocka_unit_test_teardown(a_chunk_that_becomes_huge_is_not_purged, switch_off),
+        cmocka_unit_test_teardown(a_forked_child_forgets_who_made_huge_pages, switch_off),
         cmocka_unit_test_teardown(a_purge_goes_down_to_the_share, switch_off),
         cmocka_unit_test_teardown(the_share_may_have_no_bound, switch_off),
         cmocka_unit_test_teardown(chunks_below_the_threshold_and_times_too_soon_are_left_alone,
