@@ -52,7 +52,10 @@ void hpa_forget_makers(struct page_heap *heap);
 
 /* Does what is due at this time: huge pages, then a purge. */
 void hpa_work(struct page_heap *heap, uint64_t now_ns);
-/* Whether something will become due without further calls. */
-bool hpa_waits(const struct page_heap *heap);
+/* After hpa_work() at this time: whether something will become due without further calls. */
+bool hpa_waits(const struct page_heap *heap, uint64_t now_ns);
+/* The shortest of the policy's times, for whoever looks again and again: 1 when all are 0, 0 when
+ * nothing is ever due. No lock is needed. */
+uint64_t hpa_shortest_ms(void);
 
 #endif

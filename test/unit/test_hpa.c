@@ -11,14 +11,16 @@
 #include "os/os.h"
 #include "pages/extent.h"
 #include "pages/hpa.h"
+#include "pages/idle.h"
 #include "pages/purge.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MS = 1000000 };
+enum { MS = 1000000, DONTNEED_LOCKED = 24 };
 
 static const struct hpa_policy plain = {
     .on = true,
@@ -37,18 +39,13 @@ static int start(void **state)
     return process_start() ? 0 : -1;
 }
 
-static int switch_off(void **state)
-{
-    (void)state;
-    hpa_policy = (struct hpa_policy){.on = false};
-    return 0;
-}
-
 /* What happens during the next call that asks for huge pages. */
 static struct {
     void (*meanwhile)(struct page_heap *heap);
     struct page_heap *heap;
     struct run *runs[2];
+    bool refuses_purges;
+    unsigned refused;
 } during;
 
 int madvise(void *address, size_t size_bytes, int advice)
@@ -58,7 +55,21 @@ int madvise(void *address, size_t size_bytes, int advice)
         during.meanwhile = NULL;
         meanwhile(during.heap);
     }
+    if (during.refuses_purges && (advice == MADV_DONTNEED || advice == DONTNEED_LOCKED)) {
+        during.refused++;
+        errno = EINVAL;
+        return -1;
+    }
     return (int)syscall(SYS_madvise, address, size_bytes, advice);
+}
+
+static int switch_off(void **state)
+{
+    (void)state;
+    hpa_policy = (struct hpa_policy){.on = false};
+    memset(&during, 0, sizeof during);
+    atomic_store(&idle_maker, NULL);
+    return 0;
 }
 
 static bool wants_huge_pages(const void *address)
@@ -96,13 +107,13 @@ static void dense_chunks_become_huge_pages_after_their_delay(void **state)
     struct page_heap heap;
     page_heap_init(&heap, NULL, DECAY_NEVER);
     struct run *sparse = must_alloc(&heap, 256);
-    assert_false(hpa_waits(&heap));
+    assert_false(hpa_waits(&heap, 0));
     uint64_t before = os_time_coarse_ns();
     struct run *dense = must_alloc(&heap, 200);
     struct chunk *chunk = dense->chunk;
     assert_ptr_equal(chunk, sparse->chunk);
     assert_int_equal(chunk->hpa_state, HPA_WAITING);
-    assert_true(hpa_waits(&heap));
+    assert_true(hpa_waits(&heap, 0));
     work_at(&heap, before + 999 * MS);
     assert_int_equal(heap.hpa.hugifies, 0);
     assert_false(wants_huge_pages(chunk->base));
@@ -111,7 +122,7 @@ static void dense_chunks_become_huge_pages_after_their_delay(void **state)
     assert_int_equal(heap.hpa.huge_chunks, 1);
     assert_int_equal(chunk->hpa_state, HPA_HUGE);
     assert_true(wants_huge_pages(chunk->base));
-    assert_false(hpa_waits(&heap));
+    assert_false(hpa_waits(&heap, 0));
     run_free(dense, 200);
     run_free(sparse, 256);
     expect_empty(&heap);
@@ -206,6 +217,14 @@ static void a_refused_collapse_is_counted(void **state)
     assert_true(heap.hpa.hugify_failures <= 1);
     run_free(one, 0);
     run_free(other, 0);
+    expect_empty(&heap);
+    /* Those that are huge from the start have nothing to copy. */
+    hpa_policy.style = HPA_STYLE_EAGER;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    one = must_alloc(&heap, 256);
+    assert_int_equal(heap.hpa.hugifies, 1);
+    assert_int_equal(heap.hpa.hugify_failures, 0);
+    run_free(one, 0);
     expect_empty(&heap);
 }
 
@@ -384,7 +403,7 @@ static void the_share_may_have_no_bound(void **state)
     make_dirty(&heap, kept);
     work_at(&heap, MS);
     assert_int_equal(dirty_pages(&heap), CHUNKS * 250);
-    assert_false(hpa_waits(&heap) && heap.hpa.first == NULL);
+    assert_false(hpa_waits(&heap, 0) && heap.hpa.first == NULL);
     drop_kept(&heap, kept);
 }
 
@@ -438,6 +457,177 @@ static void a_purge_breaks_up_so_many_huge_pages_only(void **state)
     drop_kept(&heap, kept);
 }
 
+static void what_never_comes_does_not_wait(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.hugify_delay_ms = UINT64_MAX;
+    struct page_heap heap;
+    struct run *kept[CHUNKS];
+    make_dirty(&heap, kept);
+    assert_null(heap.hpa.first);
+    assert_true(hpa_waits(&heap, 0));
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    assert_false(hpa_waits(&heap, 0));
+    hpa_policy.dirty_mult = 0;
+    hpa_policy.purge_pages = 251;
+    work_at(&heap, MS);
+    assert_false(hpa_waits(&heap, MS));
+    hpa_policy.purge_pages = 250;
+    hpa_policy.purge_delay_ms = UINT64_MAX;
+    work_at(&heap, MS);
+    assert_false(hpa_waits(&heap, MS));
+    hpa_policy.purge_delay_ms = 1000;
+    work_at(&heap, MS);
+    assert_true(hpa_waits(&heap, MS));
+    work_at(&heap, 1001 * (uint64_t)MS);
+    assert_int_equal(dirty_pages(&heap), 0);
+    assert_false(hpa_waits(&heap, 1001 * (uint64_t)MS));
+    drop_kept(&heap, kept);
+}
+
+static void huge_pages_that_must_stay_do_not_wait(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.style = HPA_STYLE_EAGER;
+    hpa_policy.purged_huge_max = 0;
+    struct page_heap heap;
+    struct run *kept[CHUNKS];
+    make_dirty(&heap, kept);
+    work_at(&heap, MS);
+    assert_int_equal(dirty_pages(&heap), CHUNKS * 250);
+    assert_false(hpa_waits(&heap, MS));
+    hpa_policy.purged_huge_max = 1;
+    assert_true(hpa_waits(&heap, MS));
+    drop_kept(&heap, kept);
+}
+
+/* Pages of runs that are kept whole are unused, too, and the interval will be over. */
+static void what_is_kept_whole_waits_for_the_interval(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.style = HPA_STYLE_NONE;
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    hpa_policy.purge_interval_ms = 5000;
+    struct page_heap heap;
+    struct run *kept[CHUNKS];
+    make_dirty(&heap, kept);
+    hpa_policy.dirty_mult = 0;
+    heap.calls_helper = false;
+    work_at(&heap, MS);
+    assert_int_equal(heap.hpa.purge_passes, 1);
+    struct run *large = run_alloc_large(&heap, 8, 0);
+    assert_non_null(large);
+    run_free_large(large);
+    assert_int_equal(heap.recent_pages, 8);
+    work_at(&heap, 2 * MS);
+    assert_true(hpa_waits(&heap, 2 * MS));
+    work_at(&heap, 5001 * (uint64_t)MS);
+    assert_int_equal(heap.recent_pages + dirty_pages(&heap), 0);
+    assert_false(hpa_waits(&heap, 5001 * (uint64_t)MS));
+    drop_kept(&heap, kept);
+}
+
+static void a_refused_purge_is_none_and_does_not_wait(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.style = HPA_STYLE_NONE;
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    struct page_heap heap;
+    struct run *kept[CHUNKS];
+    make_dirty(&heap, kept);
+    hpa_policy.dirty_mult = 0;
+    during.refuses_purges = true;
+    during.refused = 0;
+    work_at(&heap, MS);
+    unsigned refused = during.refused;
+    assert_true(refused >= CHUNKS);
+    assert_false(hpa_waits(&heap, MS));
+    work_at(&heap, 2 * MS);
+    assert_int_equal(during.refused, refused);
+    during.refuses_purges = false;
+    assert_int_equal(heap.hpa.purges, 0);
+    assert_int_equal(heap.hpa.purge_passes, 0);
+    /* Tried again after some more freed runs. */
+    for (unsigned i = 0; i < 2000; i++) {
+        run_free(must_alloc(&heap, 1), 1);
+    }
+    assert_true(dirty_pages(&heap) <= 1); /* the last one, between two ticks */
+    assert_true(heap.hpa.purges >= CHUNKS);
+    drop_kept(&heap, kept);
+}
+
+/* A sleep that nobody ends hangs. */
+static void a_helper_that_sleeps_is_called_for_dense_chunks(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *one = must_alloc(&heap, 256);
+    idle_start(0);
+    idle_look(0);
+    assert_false(page_heap_look(&heap, MS));
+    struct run *other = must_alloc(&heap, 200);
+    idle_sleep(0);
+    idle_look(0);
+    assert_true(page_heap_look(&heap, MS));
+    uint64_t later = os_time_coarse_ns() + 1000 * MS;
+    assert_false(page_heap_look(&heap, later));
+    assert_int_equal(heap.hpa.hugifies, 1);
+    idle_stop(0);
+    run_free(one, 0);
+    run_free(other, 0);
+    expect_empty(&heap);
+}
+
+static unsigned makings;
+
+static void make_helper(void)
+{
+    makings++;
+}
+
+static void a_helper_is_made_for_what_waits(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    atomic_store(&idle_maker, make_helper);
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *one = must_alloc(&heap, 256);
+    assert_int_equal(makings, 0);
+    struct run *other = must_alloc(&heap, 200);
+    assert_int_equal(makings, 1);
+    run_free(other, 200); /* exceeds a quarter of 256 */
+    assert_int_equal(makings, 2);
+    atomic_store(&idle_maker, NULL);
+    run_free(one, 0);
+    expect_empty(&heap);
+}
+
+static void the_shortest_time_is_of_what_is_done(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.hugify_delay_ms = 1000;
+    hpa_policy.purge_interval_ms = 0;
+    hpa_policy.purge_delay_ms = 700;
+    assert_int_equal(hpa_shortest_ms(), 700);
+    hpa_policy.purge_delay_ms = UINT64_MAX;
+    assert_int_equal(hpa_shortest_ms(), 1000);
+    hpa_policy.purge_interval_ms = 500;
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    assert_int_equal(hpa_shortest_ms(), 1000);
+    hpa_policy.hugify_delay_ms = 0;
+    assert_int_equal(hpa_shortest_ms(), 1);
+    hpa_policy.style = HPA_STYLE_NONE;
+    assert_int_equal(hpa_shortest_ms(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +645,13 @@ int main(void)
         cmocka_unit_test_teardown(chunks_below_the_threshold_and_times_too_soon_are_left_alone,
                                   switch_off),
         cmocka_unit_test_teardown(a_purge_breaks_up_so_many_huge_pages_only, switch_off),
+        cmocka_unit_test_teardown(what_never_comes_does_not_wait, switch_off),
+        cmocka_unit_test_teardown(huge_pages_that_must_stay_do_not_wait, switch_off),
+        cmocka_unit_test_teardown(what_is_kept_whole_waits_for_the_interval, switch_off),
+        cmocka_unit_test_teardown(a_refused_purge_is_none_and_does_not_wait, switch_off),
+        cmocka_unit_test_teardown(a_helper_that_sleeps_is_called_for_dense_chunks, switch_off),
+        cmocka_unit_test_teardown(a_helper_is_made_for_what_waits, switch_off),
+        cmocka_unit_test_teardown(the_shortest_time_is_of_what_is_done, switch_off),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }
