@@ -454,7 +454,7 @@ again:
         uint64_t purged = slab->purged;
         filled += slab_take(slab, blocks + filled, wanted - filled);
         if (UNLIKELY(purged != slab->purged)) {
-            holes_note_reuse(bin, bits_count(purged ^ slab->purged));
+            holes_note_reuse(bin, slab, bits_count(purged ^ slab->purged));
         }
         if (slab->free_count == 0) {
             bin_remove(bin, slab);

@@ -24,9 +24,10 @@ static uint64_t after(uint64_t now_ns, uint64_t delay_ms)
     return overflows ? NEVER_NS : end_ns;
 }
 
+/* Pages in runs, but for those that a huge page would give memory to again. */
 static unsigned used_pages(const struct chunk *chunk)
 {
-    return (unsigned)chunk->valid_pages - chunk->free_pages;
+    return (unsigned)chunk->valid_pages - chunk->free_pages - chunk->hole_pages;
 }
 
 /* What came from the program's hooks is left as it came, and what is no whole huge page. */

@@ -407,6 +407,34 @@ void page_heap_forget_helper(struct page_heap *heap)
     lock_release(&heap->lock);
 }
 
+bool page_heap_is_huge(struct chunk *chunk)
+{
+    struct page_heap *heap = chunk->heap;
+    lock_acquire(&heap->lock);
+    bool is_huge = chunk->hpa_state == HPA_MAKING || chunk->hpa_state == HPA_HUGE;
+    lock_release(&heap->lock);
+    return is_huge;
+}
+
+void page_heap_note_holes(struct chunk *chunk, int pages)
+{
+    struct page_heap *heap = chunk->heap;
+    lock_acquire(&heap->lock);
+    ASSERT((int)chunk->hole_pages + pages >= 0);
+    chunk->hole_pages = (uint16_t)((int)chunk->hole_pages + pages);
+    lock_release(&heap->lock);
+}
+
+void page_heap_fill_holes(struct chunk *chunk, unsigned pages)
+{
+    struct page_heap *heap = chunk->heap;
+    lock_acquire(&heap->lock);
+    ASSERT(chunk->hole_pages >= pages);
+    chunk->hole_pages = (uint16_t)(chunk->hole_pages - pages);
+    hpa_note_use(heap, chunk);
+    lock_release(&heap->lock);
+}
+
 /* Pages came into use, `dirty` of them dirty: the others may be a new peak. The lock is let go
  * while pages are purged for it, or become a huge page. */
 static void note_use(struct page_heap *heap, struct chunk *chunk, struct page_range range,

@@ -221,6 +221,12 @@ MUST_USE bool page_heap_look(struct page_heap *heap, uint64_t now_ns);
 /* Helpers are gone: what was left to them is looked at when the next page falls unused. */
 void page_heap_forget_helper(struct page_heap *heap);
 
+/* With hpa: whether a chunk is a huge page, or becomes one; pages of its slabs have lost their
+ * memory, or are slabs no more; such pages came into use. The caller has a run of the chunk. */
+bool page_heap_is_huge(struct chunk *chunk);
+void page_heap_note_holes(struct chunk *chunk, int pages);
+void page_heap_fill_holes(struct chunk *chunk, unsigned pages);
+
 static inline bool run_is_slab(const struct run *run)
 {
     return run->large_index >= LARGE_CLASSES;
