@@ -132,21 +132,37 @@ static void call_helper(struct page_heap *heap)
     idle_want();
 }
 
+/* A dense chunk waits from now on, unless it does or need not. */
+static void wait_when_dense(struct page_heap *heap, struct chunk *chunk, uint64_t now_ns)
+{
+    uint64_t at_ns = after(now_ns, hpa_policy.hugify_delay_ms);
+    if (chunk->hpa_state == HPA_SMALL && at_ns != NEVER_NS && is_dense(chunk)) {
+        chunk->hugify_at_ns = at_ns;
+        wait_append(heap, chunk);
+    }
+}
+
 void hpa_note_use(struct page_heap *heap, struct chunk *chunk)
 {
-    bool hugifies = hpa_policy.style == HPA_STYLE_LAZY || hpa_policy.style == HPA_STYLE_AUTO;
-    if (!hugifies || chunk->hpa_state != HPA_SMALL || !is_dense(chunk)) {
+    if (chunk->hpa_state != HPA_SMALL || hpa_policy.style == HPA_STYLE_NONE || !is_dense(chunk)) {
         return;
     }
     uint64_t now_ns = os_time_coarse_ns();
-    chunk->hugify_at_ns = after(now_ns, hpa_policy.hugify_delay_ms);
-    if (chunk->hugify_at_ns == NEVER_NS) {
-        return;
-    }
-    wait_append(heap, chunk);
+    wait_when_dense(heap, chunk, now_ns);
     hugify_due(heap, now_ns);
     if (heap->hpa.first != NULL) {
         call_helper(heap);
+    }
+}
+
+void hpa_note_purge(struct page_heap *heap, struct chunk *chunk)
+{
+    if (chunk->hpa_state == HPA_HUGE) {
+        dehugify(heap, chunk);
+        if (is_dense(chunk)) {
+            wait_when_dense(heap, chunk, os_time_coarse_ns());
+            call_helper(heap);
+        }
     }
 }
 
@@ -189,9 +205,6 @@ static void purge_exceeding_chunk(struct page_heap *heap, struct chunk *chunk)
 {
     uint64_t purged_before = heap->stage[STAGE_DIRTY].purged_pages;
     chunk->purgeable_since_ns = 0;
-    if (chunk->hpa_state == HPA_HUGE) {
-        dehugify(heap, chunk);
-    }
     purge_one(heap, chunk);
     heap->hpa.purges += heap->stage[STAGE_DIRTY].purged_pages != purged_before;
 }
@@ -283,4 +296,34 @@ uint64_t hpa_shortest_ms(void)
         }
     }
     return !any ? 0 : shortest_ms == NEVER_NS ? 1 : shortest_ms;
+}
+
+static bool wait_list_is_valid(const struct page_heap *heap, size_t waiting)
+{
+    const struct chunk *previous = NULL;
+    for (const struct chunk *chunk = heap->hpa.first; chunk != NULL; chunk = chunk->hpa_next) {
+        if (chunk->hpa_state != HPA_WAITING || chunk->hpa_previous != previous || waiting == 0 ||
+            (previous != NULL && previous->hugify_at_ns > chunk->hugify_at_ns)) {
+            return false;
+        }
+        waiting--;
+        previous = chunk;
+    }
+    return waiting == 0 && heap->hpa.last == previous;
+}
+
+bool hpa_is_valid(const struct page_heap *heap)
+{
+    size_t count[HPA_HUGE + 1] = {0};
+    for (const struct chunk *chunk = heap->first_chunk; chunk != NULL;
+         chunk = chunk->next_of_heap) {
+        count[chunk->hpa_state]++;
+        if (chunk->hole_pages + chunk->free_pages > chunk->valid_pages) {
+            return false;
+        }
+    }
+    const struct hpa *hpa = &heap->hpa;
+    return count[HPA_HUGE] == hpa->huge_chunks && count[HPA_MAKING] == hpa->making_chunks &&
+           hpa->hugifies - hpa->dehugifies == hpa->huge_chunks &&
+           wait_list_is_valid(heap, count[HPA_WAITING]);
 }

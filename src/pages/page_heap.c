@@ -80,7 +80,9 @@ void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_m
 {
     lock_acquire(&heap->lock);
     decay_init(&heap->stage[stage].decay, decay_ms);
-    if (decay_ms == 0 && stage == STAGE_DIRTY) {
+    if (decay_ms == 0 && hpa_policy.on) {
+        purge_for_good(heap, 0); /* Muzzy pages would have no curve to leave by. */
+    } else if (decay_ms == 0 && stage == STAGE_DIRTY) {
         purge_to(heap, 0);
     } else if (decay_ms == 0) {
         purge_muzzy(heap, 0);

@@ -283,5 +283,6 @@ bool page_stock_is_valid(const struct page_heap *heap)
             }
         }
     }
-    return stage_is_valid(heap, STAGE_DIRTY) && stage_is_valid(heap, STAGE_MUZZY);
+    return stage_is_valid(heap, STAGE_DIRTY) && stage_is_valid(heap, STAGE_MUZZY) &&
+           hpa_is_valid(heap);
 }

@@ -272,6 +272,9 @@ static void purge_chunk(struct page_heap *heap, struct chunk *chunk, struct purg
     if (UNLIKELY(chunk->extent != NULL) && return_chunk(heap, chunk)) {
         return;
     }
+    if (UNLIKELY(chunk->hpa_state == HPA_HUGE)) {
+        hpa_note_purge(heap, chunk);
+    }
     struct purge_pass pass = {.chunk = chunk};
     unsigned from = 0;
     while (from < CHUNK_PAGES) {

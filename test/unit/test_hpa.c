@@ -14,11 +14,7 @@
 #include "pages/idle.h"
 #include "pages/purge.h"
 
-#include <errno.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { MS = 1000000, DONTNEED_LOCKED = 24 };
 
@@ -48,6 +44,10 @@ static struct {
     unsigned refused;
 } during;
 
+/* Calls that asked for huge pages, and for small ones. */
+static uint64_t asked_huge;
+static uint64_t asked_small;
+
 int madvise(void *address, size_t size_bytes, int advice)
 {
     void (*meanwhile)(struct page_heap * heap) = during.meanwhile;
@@ -55,6 +55,8 @@ int madvise(void *address, size_t size_bytes, int advice)
         during.meanwhile = NULL;
         meanwhile(during.heap);
     }
+    asked_huge += advice == MADV_HUGEPAGE;
+    asked_small += advice == MADV_NOHUGEPAGE;
     if (during.refuses_purges && (advice == MADV_DONTNEED || advice == DONTNEED_LOCKED)) {
         during.refused++;
         errno = EINVAL;
@@ -345,6 +347,54 @@ static void a_forked_child_forgets_who_made_huge_pages(void **state)
     expect_empty(&heap);
 }
 
+static void any_purge_breaks_up_huge_pages(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, DECAY_NEVER);
+    struct run *one = must_alloc(&heap, 256);
+    struct run *other = must_alloc(&heap, 200);
+    struct run *rest = must_alloc(&heap, 50);
+    struct chunk *chunk = one->chunk;
+    work_at(&heap, os_time_coarse_ns() + 1000 * MS);
+    assert_int_equal(chunk->hpa_state, HPA_HUGE);
+    run_free(rest, 50);
+    page_heap_purge(&heap, 0);
+    expect_valid(&heap);
+    assert_int_equal(heap.hpa.dehugifies, 1);
+    assert_false(wants_huge_pages(chunk->base));
+    /* Still dense, so it waits again. */
+    assert_int_equal(chunk->hpa_state, HPA_WAITING);
+    work_at(&heap, os_time_coarse_ns() + 1000 * MS);
+    assert_true(wants_huge_pages(chunk->base));
+    run_free(other, 200);
+    page_heap_purge(&heap, 0);
+    assert_int_equal(chunk->hpa_state, HPA_SMALL);
+    assert_null(heap.hpa.first);
+    run_free(one, 0);
+    expect_empty(&heap);
+}
+
+static void no_page_becomes_muzzy(void **state)
+{
+    (void)state;
+    hpa_policy = plain;
+    hpa_policy.dirty_mult = HPA_ANY_DIRTY;
+    struct page_heap heap;
+    page_heap_init(&heap, NULL, 10000);
+    page_heap_set_decay(&heap, STAGE_MUZZY, 10000);
+    struct run *one = must_alloc(&heap, 256);
+    struct run *other = must_alloc(&heap, 200);
+    run_free(other, 200);
+    page_heap_set_decay(&heap, STAGE_DIRTY, 0);
+    assert_int_equal(heap.stage[STAGE_DIRTY].page_count, 0);
+    assert_int_equal(heap.stage[STAGE_MUZZY].page_count, 0);
+    run_free(one, 0);
+    expect_empty(&heap);
+}
+
 enum { CHUNKS = 6 };
 
 /* Chunks with one run of 256 pages in use and one of 250 that was freed dirty. */
@@ -628,6 +678,97 @@ static void the_shortest_time_is_of_what_is_done(void **state)
     assert_int_equal(hpa_shortest_ms(), 0);
 }
 
+enum { LIVE = 64, STEPS = 4000 };
+
+/* One step of a random program. */
+static void step(struct page_heap *heap, struct run *live[LIVE], uint64_t *random)
+{
+    struct run **slot = &live[unit_below(random, LIVE)];
+    bool is_long = unit_below(random, 2) == 0;
+    unsigned pages = 1 + unit_below(random, is_long ? RUN_PAGES_MAX : 8);
+    unsigned kind = unit_below(random, 100);
+    if (kind == 0) {
+        page_heap_purge(heap, unit_below(random, 1000));
+    } else if (kind < 20) {
+        lock_acquire(&heap->lock);
+        hpa_work(heap, os_time_coarse_ns() + unit_below(random, 2000) * (uint64_t)MS);
+        lock_release(&heap->lock);
+    } else if (*slot == NULL) {
+        *slot =
+            unit_below(random, 4) == 0 ? run_alloc_large(heap, pages, 3) : must_alloc(heap, pages);
+        assert_non_null(*slot);
+    } else if (!run_is_slab(*slot) && kind < 50) {
+        pages = 1 + unit_below(random, (*slot)->page_count);
+        if (pages < (*slot)->page_count) {
+            run_shrink(*slot, pages, 3);
+        }
+        (void)!(pages < RUN_PAGES_MAX && run_grow(*slot, pages + 1, 3));
+    } else {
+        run_is_slab(*slot) ? run_free(*slot, unit_below(random, (*slot)->page_count + 1u))
+                           : run_free_large(*slot);
+        *slot = NULL;
+    }
+}
+
+static void expect_true_flags(const struct page_heap *heap)
+{
+    for (const struct chunk *chunk = heap->first_chunk; chunk != NULL;
+         chunk = chunk->next_of_heap) {
+        assert_int_equal(wants_huge_pages(chunk->base), chunk->hpa_state == HPA_HUGE);
+    }
+}
+
+/* What is dense waits or is huge, and the counters are those of the calls. */
+static void expect_truth(const struct page_heap *heap)
+{
+    expect_valid(heap);
+    for (const struct chunk *chunk = heap->first_chunk; chunk != NULL;
+         chunk = chunk->next_of_heap) {
+        unsigned used = (unsigned)chunk->valid_pages - chunk->free_pages;
+        bool is_dense = chunk->valid_pages == CHUNK_PAGES && used >= hpa_policy.dense_pages;
+        assert_false(is_dense && chunk->hpa_state == HPA_SMALL &&
+                     hpa_policy.style != HPA_STYLE_NONE);
+    }
+    assert_int_equal(heap->hpa.hugifies, asked_huge);
+    assert_int_equal(heap->hpa.dehugifies, asked_small);
+    assert_true(heap->hpa.purges >= heap->hpa.purge_passes);
+}
+
+static void counters_are_true_after_random_steps(void **state)
+{
+    (void)state;
+    uint64_t random = unit_seed(20);
+    for (unsigned trace = 0; trace < 8; trace++) {
+        hpa_policy = plain;
+        hpa_policy.style = 1 + trace % 3;
+        hpa_policy.hugify_delay_ms = trace / 3 * 1000;
+        hpa_policy.purge_interval_ms = trace % 2 * 500;
+        hpa_policy.purge_delay_ms = trace / 4 * 300;
+        hpa_policy.dirty_mult = 1 << (12 + trace % 4);
+        hpa_policy.purged_huge_max = (int64_t)(trace % 4) - 1;
+        asked_huge = 0;
+        asked_small = 0;
+        struct page_heap heap;
+        struct run *live[LIVE] = {NULL};
+        page_heap_init(&heap, NULL, DECAY_NEVER);
+        for (unsigned i = 0; i < STEPS; i++) {
+            step(&heap, live, &random);
+            expect_truth(&heap);
+            if (i % 400 == 0) {
+                expect_true_flags(&heap);
+            }
+        }
+        for (unsigned i = 0; i < LIVE; i++) {
+            if (live[i] != NULL) {
+                run_free(live[i], 0);
+            }
+        }
+        expect_empty(&heap);
+        expect_truth(&heap);
+        assert_int_equal(heap.hpa.hugifies, heap.hpa.dehugifies);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -640,6 +781,8 @@ int main(void)
         cmocka_unit_test_teardown(a_huge_page_is_made_without_the_lock, switch_off),
         cmocka_unit_test_teardown(a_chunk_that_becomes_huge_is_not_purged, switch_off),
         cmocka_unit_test_teardown(a_forked_child_forgets_who_made_huge_pages, switch_off),
+        cmocka_unit_test_teardown(any_purge_breaks_up_huge_pages, switch_off),
+        cmocka_unit_test_teardown(no_page_becomes_muzzy, switch_off),
         cmocka_unit_test_teardown(a_purge_goes_down_to_the_share, switch_off),
         cmocka_unit_test_teardown(the_share_may_have_no_bound, switch_off),
         cmocka_unit_test_teardown(chunks_below_the_threshold_and_times_too_soon_are_left_alone,
@@ -651,6 +794,7 @@ int main(void)
         cmocka_unit_test_teardown(a_refused_purge_is_none_and_does_not_wait, switch_off),
         cmocka_unit_test_teardown(a_helper_that_sleeps_is_called_for_dense_chunks, switch_off),
         cmocka_unit_test_teardown(a_helper_is_made_for_what_waits, switch_off),
+        cmocka_unit_test_teardown(counters_are_true_after_random_steps, switch_off),
         cmocka_unit_test_teardown(the_shortest_time_is_of_what_is_done, switch_off),
     };
     return cmocka_run_group_tests(tests, start, NULL);
