@@ -485,6 +485,7 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
         bin->counters.slab_regions -= slab->region_count;
         if (UNLIKELY(slab->purged != 0)) {
             bin->holes.purged_pages -= bits_count(slab->purged);
+            holes_note_end(slab);
         }
         return slab;
     }
@@ -679,6 +680,7 @@ static void drop_empty_slabs(struct arena *arena)
         bin->holes.purged_pages -= empty != NULL ? bits_count(empty->purged) : 0;
         lock_release(&bin->lock);
         if (empty != NULL) {
+            holes_note_end(empty);
             slab_delete(empty);
         }
     }

@@ -16,6 +16,7 @@
 #ifndef HEAP_HOLES_H
 #define HEAP_HOLES_H
 
+#include "base/bits.h"
 #include "heap/arena.h"
 #include "pages/hpa.h"
 
@@ -46,6 +47,14 @@ static inline void holes_note_reuse(struct bin *bin, const struct run *slab, uns
     bin->holes.reused_pages += pages;
     if (UNLIKELY(hpa_policy.on)) {
         page_heap_fill_holes(slab->chunk, pages);
+    }
+}
+
+/* A slab with purged pages ends, in a bin or with all of its arena's. */
+static inline void holes_note_end(const struct run *slab)
+{
+    if (UNLIKELY(hpa_policy.on)) {
+        page_heap_note_holes(slab->chunk, -(int)bits_count(slab->purged));
     }
 }
 

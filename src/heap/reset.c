@@ -5,6 +5,7 @@
  */
 #include "heap/reset.h"
 
+#include "heap/holes.h"
 #include "heap/large.h"
 #include "pages/extent.h"
 
@@ -53,6 +54,7 @@ void arena_reset(struct arena *arena)
         struct run *next;
         for (struct run *slab = take_slabs(arena, i); slab != NULL; slab = next) {
             next = slab->next;
+            holes_note_end(slab);
             slab_delete(slab);
         }
     }

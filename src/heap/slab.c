@@ -10,7 +10,6 @@
 #include "config/options.h"
 #include "heap/special.h"
 #include "os/os.h"
-#include "pages/hpa.h"
 
 #include <string.h>
 
@@ -133,9 +132,6 @@ static NOINLINE void delete_guarded(struct run *slab)
 void slab_delete(struct run *slab)
 {
     ASSERT(slab->free_count == slab->region_count);
-    if (UNLIKELY(slab->purged != 0) && hpa_policy.on) {
-        page_heap_note_holes(slab->chunk, -(int)bits_count(slab->purged));
-    }
     if (UNLIKELY(slab->large_index == LARGE_GUARDED)) {
         delete_guarded(slab);
         return;

@@ -11,8 +11,8 @@
  *
  * Invariants: a chunk is in the list of those that wait if and only if it is HPA_WAITING; the list
  * is in the order of their times; huge_chunks and making_chunks count the heap's chunks in these
- * states; huge_chunks = hugifies - dehugifies; without the option all are HPA_SMALL and nothing here
- * is called.
+ * states; huge_chunks = hugifies - dehugifies; without the option all are HPA_SMALL and nothing
+ * here is called.
  *
  * Thread safety: the heap's lock is held in every function. It is let go while pages are purged,
  * and while a huge page is made, which copies 2 MiB: HPA_MAKING keeps the chunk in the heap

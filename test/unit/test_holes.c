@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "config/options.h"
 #include "heap/holes.h"
+#include "heap/reset.h"
 
 extern const char *API(malloc_conf);
 const char *API(malloc_conf) = "narenas:40";
@@ -307,6 +308,23 @@ static void chunks_forget_the_holes_of_slabs_that_end(void **state)
     assert_int_equal(scene.arena->pages.chunk_count, 0);
 }
 
+static void chunks_forget_the_holes_of_an_arena_that_is_reset(void **state)
+{
+    (void)state;
+    hpa_policy = policy;
+    hpa_policy.style = HPA_STYLE_NONE;
+    struct scene scene = filled_scene();
+    thin_out(&scene);
+    assert_true(known_holes(&scene, false) > 0);
+    bool was_manual = scene.arena->is_manual;
+    scene.arena->is_manual = true;
+    arena_reset(scene.arena);
+    scene.arena->is_manual = was_manual;
+    assert_int_equal(known_holes(&scene, false), 0);
+    arena_purge(scene.arena);
+    assert_int_equal(scene.arena->pages.chunk_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +336,7 @@ int main(void)
         cmocka_unit_test(an_idle_bin_is_swept_when_the_decay_time_is_over),
         cmocka_unit_test_teardown(huge_pages_are_left_whole, switch_off),
         cmocka_unit_test_teardown(chunks_forget_the_holes_of_slabs_that_end, switch_off),
+        cmocka_unit_test_teardown(chunks_forget_the_holes_of_an_arena_that_is_reset, switch_off),
         cmocka_unit_test_teardown(holes_do_not_make_a_chunk_dense, switch_off),
     };
     return cmocka_run_group_tests(tests, start_allocator, NULL);

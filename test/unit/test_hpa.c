@@ -102,6 +102,13 @@ static void work_at(struct page_heap *heap, uint64_t now_ns)
     expect_valid(heap);
 }
 
+static void drop(struct page_heap *heap, struct run *one, struct run *other)
+{
+    run_free(one, 0);
+    run_free(other, 0);
+    expect_empty(heap);
+}
+
 static void dense_chunks_become_huge_pages_after_their_delay(void **state)
 {
     (void)state;
@@ -149,9 +156,7 @@ static void who_is_dense_no_more_stays_small(void **state)
     /* It may wait again, and leave while it does. */
     other = must_alloc(&heap, 200);
     assert_int_equal(one->chunk->hpa_state, HPA_WAITING);
-    run_free(other, 0);
-    run_free(one, 0);
-    expect_empty(&heap);
+    drop(&heap, other, one);
     assert_null(heap.hpa.first);
     assert_null(heap.hpa.last);
 }
@@ -177,9 +182,7 @@ static void who_is_dense_again_with_dirty_pages_waits_again(void **state)
     work_at(&heap, os_time_coarse_ns() + 2000 * MS);
     other = must_alloc(&heap, 200);
     assert_int_equal(chunk->hpa_state, HPA_WAITING);
-    run_free(other, 0);
-    run_free(one, 0);
-    expect_empty(&heap);
+    drop(&heap, other, one);
 }
 
 static void each_style_has_its_moment(void **state)
@@ -217,9 +220,7 @@ static void a_refused_collapse_is_counted(void **state)
     struct run *other = must_alloc(&heap, 256);
     assert_int_equal(heap.hpa.hugifies, 1);
     assert_true(heap.hpa.hugify_failures <= 1);
-    run_free(one, 0);
-    run_free(other, 0);
-    expect_empty(&heap);
+    drop(&heap, one, other);
     /* Those that are huge from the start have nothing to copy. */
     hpa_policy.style = HPA_STYLE_EAGER;
     page_heap_init(&heap, NULL, DECAY_NEVER);
@@ -248,9 +249,7 @@ static void memory_of_hooks_is_left_alone(void **state)
     assert_int_equal(chunk->hpa_state, HPA_SMALL);
     assert_int_equal(heap.hpa.hugifies, 0);
     assert_false(wants_huge_pages(chunk->base));
-    run_free(one, 0);
-    run_free(other, 0);
-    expect_empty(&heap);
+    drop(&heap, one, other);
 }
 
 /* A chunk that becomes huge at the next work, during which that happens. */
@@ -629,9 +628,7 @@ static void a_helper_that_sleeps_is_called_for_dense_chunks(void **state)
     assert_false(page_heap_look(&heap, later));
     assert_int_equal(heap.hpa.hugifies, 1);
     idle_stop(0);
-    run_free(one, 0);
-    run_free(other, 0);
-    expect_empty(&heap);
+    drop(&heap, one, other);
 }
 
 static unsigned makings;
