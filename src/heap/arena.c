@@ -276,7 +276,7 @@ static struct arena *take_gone(void)
         return NULL;
     }
     struct arena *arena = gone;
-    if (gone->pages.chunk_count == 0) {
+    if (page_heap_has_no_chunk(&gone->pages)) {
         begin_again(gone);
     } else {
         arena = new_manual();

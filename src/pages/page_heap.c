@@ -26,10 +26,9 @@ struct page_policy page_policy = {
     .huge_pages = HUGE_PAGES_SYSTEM,
 };
 
-/* The heap is zero but for its lock. */
-static void begin(struct page_heap *heap, void *arena, int64_t decay_ms)
+/* The heap is zero but for what begins it. */
+static void begin(struct page_heap *heap, int64_t decay_ms)
 {
-    heap->arena = arena;
     heap->calls_helper = true;
     heap->growth_bytes = SIZE_MAX;
     decay_init(&heap->stage[STAGE_DIRTY].decay, decay_ms);
@@ -54,26 +53,34 @@ void page_heap_set_use_of_break(struct page_heap *heap, enum break_use use_of_br
 
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
 {
-    *heap = (struct page_heap){.calls_helper = true};
+    *heap = (struct page_heap){.arena = arena};
     lock_init(&heap->lock, LOCK_PAGES);
-    begin(heap, arena, decay_ms);
+    begin(heap, decay_ms);
 }
 
 void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms)
 {
-    enum { AFTER_LOCK = offsetof(struct page_heap, lock) + sizeof heap->lock };
-    static_assert(offsetof(struct page_heap, lock) == 0, "all else follows the lock");
+    /* A helper that met the arena before it was destroyed may read what comes first, lock or not. */
+    enum { FIRST_BYTES = offsetof(struct page_heap, hooks_index) };
+    static_assert(offsetof(struct page_heap, hooks) + sizeof heap->hooks == FIRST_BYTES,
+                  "the lock, arena, place and hooks come first");
     lock_acquire(&heap->lock);
     ASSERT(heap->chunk_count == 0);
-    void *arena = heap->arena;
-    unsigned place = heap->place;
     struct extent *free_extents = heap->free_extents;
-    memset((char *)heap + AFTER_LOCK, 0, sizeof *heap - AFTER_LOCK);
-    begin(heap, arena, decay_ms);
-    heap->place = place;
+    memset((char *)heap + FIRST_BYTES, 0, sizeof *heap - FIRST_BYTES);
+    atomic_store_explicit(&heap->hooks, NULL, memory_order_release);
+    begin(heap, decay_ms);
     heap->free_extents = free_extents;
     lock_release(&heap->lock);
     lock_reset_counters(&heap->lock);
+}
+
+bool page_heap_has_no_chunk(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    bool has_none = heap->chunk_count == 0;
+    lock_release(&heap->lock);
+    return has_none;
 }
 
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms)

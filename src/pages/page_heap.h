@@ -155,6 +155,8 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
 /* The same for a heap that was used before and has no chunk left; its lock is free, and stays what
  * it is. */
 void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms);
+/* Whether it has no chunk; it gets none while nobody makes runs. */
+bool page_heap_has_no_chunk(struct page_heap *heap);
 /* From now on unused pages stay in a stage for so long, -1: for ever; 0: not at all. */
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms);
 int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage);

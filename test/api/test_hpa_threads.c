@@ -149,6 +149,7 @@ static int mix(void)
 {
     static struct worker workers[THREADS];
     (void)alarm(HANG_SECONDS);
+    dallocx(mallocx(1, 0), 0); /* started by one thread */
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].random = i;
         CHILD_EXPECT(pthread_create(&workers[i].thread, NULL, work_until_stopped, &workers[i]) ==
