@@ -60,7 +60,7 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
 
 void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms)
 {
-    /* A helper that met the arena before it was destroyed may read what comes first, lock or not. */
+    /* A helper that met the arena before its end may read what comes first, lock or not. */
     enum { FIRST_BYTES = offsetof(struct page_heap, hooks_index) };
     static_assert(offsetof(struct page_heap, hooks) + sizeof heap->hooks == FIRST_BYTES,
                   "the lock, arena, place and hooks come first");
