@@ -9,6 +9,7 @@
 #include "cache/thread.h"
 #include "config/options.h"
 #include "os/os.h"
+#include "pages/hpa.h"
 #include "pages/huge.h"
 
 #include <stdlib.h>
@@ -89,9 +90,17 @@ static uint64_t shorter_decay_ms(int64_t dirty, int64_t muzzy)
     return (uint64_t)(dirty == 0 || (muzzy > 0 && muzzy < dirty) ? muzzy : dirty);
 }
 
+/* Likewise, of these and the times of hpa:true: holes in slabs follow the former in any case. */
+static uint64_t shortest_ms(int64_t dirty, int64_t muzzy)
+{
+    uint64_t decay_ms = shorter_decay_ms(dirty, muzzy);
+    uint64_t hpa_ms = UNLIKELY(hpa_policy.on) ? hpa_shortest_ms() : 0;
+    return decay_ms == 0 || (hpa_ms > 0 && hpa_ms < decay_ms) ? hpa_ms : decay_ms;
+}
+
 static uint64_t default_decay_ms(void)
 {
-    return shorter_decay_ms(options.dirty_decay_ms, options.muzzy_decay_ms);
+    return shortest_ms(options.dirty_decay_ms, options.muzzy_decay_ms);
 }
 
 /* Of what a helper looks at: whether something is left to wait for, and the shortest decay time. */
@@ -103,8 +112,8 @@ struct look {
 static void look_at_arena(struct look *look, struct arena *arena, uint64_t now_ns)
 {
     look->waiting |= arena_look(arena, now_ns);
-    uint64_t decay_ms = shorter_decay_ms(page_heap_decay_ms(&arena->pages, STAGE_DIRTY),
-                                         page_heap_decay_ms(&arena->pages, STAGE_MUZZY));
+    uint64_t decay_ms = shortest_ms(page_heap_decay_ms(&arena->pages, STAGE_DIRTY),
+                                    page_heap_decay_ms(&arena->pages, STAGE_MUZZY));
     if (decay_ms > 0 && (look->decay_ms == 0 || decay_ms < look->decay_ms)) {
         look->decay_ms = decay_ms;
     }

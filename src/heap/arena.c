@@ -273,7 +273,7 @@ static struct arena *take_gone(void)
         return NULL;
     }
     struct arena *arena = gone;
-    if (gone->pages.chunk_count == 0) {
+    if (page_heap_has_no_chunk(&gone->pages)) {
         begin_again(gone);
     } else {
         arena = new_manual();
@@ -467,7 +467,7 @@ again:
         uint64_t purged = slab->purged;
         filled += slab_take(slab, blocks + filled, wanted - filled);
         if (UNLIKELY(purged != slab->purged)) {
-            holes_note_reuse(bin, bits_count(purged ^ slab->purged));
+            holes_note_reuse(bin, slab, bits_count(purged ^ slab->purged));
         }
         if (slab->free_count == 0) {
             bin_remove(bin, slab);
@@ -498,6 +498,7 @@ static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before
         bin->counters.slab_regions -= slab->region_count;
         if (UNLIKELY(slab->purged != 0)) {
             bin->holes.purged_pages -= bits_count(slab->purged);
+            holes_note_end(slab);
         }
         return slab;
     }

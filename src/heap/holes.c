@@ -70,6 +70,18 @@ static bool may_have_holes(const struct run *slab, size_t region_bytes)
     return freed * region_bytes >= ((size_t)bits_count(slab->purged) + 1) * PAGE_BYTES;
 }
 
+static unsigned purge_holes(struct run *slab)
+{
+    if (LIKELY(!hpa_policy.on)) {
+        return slab_purge_holes(slab);
+    }
+    unsigned pages = page_heap_is_huge(slab->chunk) ? 0 : slab_purge_holes(slab);
+    if (pages > 0) {
+        page_heap_note_holes(slab->chunk, (int)pages);
+    }
+    return pages;
+}
+
 /* One round through the queue; the first slabs keep spare_bytes of free regions. */
 static void sweep_queue(struct bin *bin, uint8_t class_index, size_t spare_bytes)
 {
@@ -82,7 +94,7 @@ static void sweep_queue(struct bin *bin, uint8_t class_index, size_t spare_bytes
         if (free_bytes <= spare_bytes) {
             spare_bytes -= free_bytes;
         } else if (may_have_holes(slab, region_bytes)) {
-            unsigned pages = slab_purge_holes(slab);
+            unsigned pages = purge_holes(slab);
             bin->holes.purged_pages += pages;
             bin->holes.swept_pages += pages;
         }

@@ -7,7 +7,8 @@
  *
  * A flush asks for a sweep when the bin's idle bytes have grown by a margin since the last: a share
  * of its live bytes, doubled while most of what sweeps take is wanted back. A bin that nobody takes
- * from is swept whole when the decay time is over. dirty_decay_ms:-1 stops both.
+ * from is swept whole when the decay time is over. dirty_decay_ms:-1 stops both. With hpa:true
+ * chunks that are huge pages are left whole, and holes do not make a chunk dense.
  *
  * Thread safety: holes_sweep() and holes_look() take the bin's lock and let it go after each slab;
  * the others are called with it held.
@@ -15,7 +16,9 @@
 #ifndef HEAP_HOLES_H
 #define HEAP_HOLES_H
 
+#include "base/bits.h"
 #include "heap/arena.h"
+#include "pages/hpa.h"
 
 enum { HOLES_SPARE, HOLES_ALL };
 
@@ -37,11 +40,22 @@ static inline size_t holes_idle_bytes(const struct bin *bin, uint8_t class_index
     return held > live ? held - live : 0;
 }
 
-/* Purged pages came into use. */
-static inline void holes_note_reuse(struct bin *bin, unsigned pages)
+/* Purged pages of a slab came into use. */
+static inline void holes_note_reuse(struct bin *bin, const struct run *slab, unsigned pages)
 {
     bin->holes.purged_pages -= pages;
     bin->holes.reused_pages += pages;
+    if (UNLIKELY(hpa_policy.on)) {
+        page_heap_fill_holes(slab->chunk, pages);
+    }
+}
+
+/* A slab with purged pages ends, in a bin or with all of its arena's. */
+static inline void holes_note_end(const struct run *slab)
+{
+    if (UNLIKELY(hpa_policy.on)) {
+        page_heap_note_holes(slab->chunk, -(int)bits_count(slab->purged));
+    }
 }
 
 /* Gives the holes of one of the arena's bins back: of all slabs, or (HOLES_SPARE) not of those that

@@ -5,6 +5,7 @@
  */
 #include "heap/reset.h"
 
+#include "heap/holes.h"
 #include "heap/large.h"
 #include "heap/shards.h"
 #include "pages/extent.h"
@@ -53,6 +54,7 @@ static void reset_bin(struct arena *arena, struct bin *bin)
     struct run *next;
     for (struct run *slab = take_slabs(arena, bin); slab != NULL; slab = next) {
         next = slab->next;
+        holes_note_end(slab);
         slab_delete(slab);
     }
 }

@@ -130,6 +130,7 @@ static void drop_empty_slab(struct bin *bin)
     bin->holes.purged_pages -= empty != NULL ? bits_count(empty->purged) : 0;
     lock_release(&bin->lock);
     if (empty != NULL) {
+        holes_note_end(empty);
         slab_delete(empty);
     }
 }

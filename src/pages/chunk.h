@@ -75,7 +75,7 @@ struct chunk_link {
 };
 
 /* hpa.h */
-enum { HPA_SMALL, HPA_WAITING, HPA_HUGE };
+enum { HPA_SMALL, HPA_WAITING, HPA_MAKING, HPA_HUGE };
 
 struct chunk {
     struct chunk *previous; /* list of equal longest_free, or of the pool */
@@ -100,8 +100,9 @@ struct chunk {
     uint16_t run_slots_used; /* slots of run[] that were ever used */
     uint16_t run_slot_free;  /* first of the list of free slots, plus 1; linked by region_count */
     bool page_size_told;
-    bool from_break;   /* immutable while it has address space */
-    uint8_t hpa_state; /* this and what follows: hpa.h, all zero without it */
+    bool from_break;     /* immutable while it has address space */
+    uint8_t hpa_state;   /* this and what follows: hpa.h, all zero without it */
+    uint16_t hole_pages; /* of slabs, without memory (holes.h) */
     /* A place among the chunks that wait, and since when. */
     struct chunk *hpa_previous;
     struct chunk *hpa_next;

@@ -26,10 +26,9 @@ struct page_policy page_policy = {
     .huge_pages = HUGE_PAGES_SYSTEM,
 };
 
-/* The heap is zero but for its lock. */
-static void begin(struct page_heap *heap, void *arena, int64_t decay_ms)
+/* The heap is zero but for what begins it. */
+static void begin(struct page_heap *heap, int64_t decay_ms)
 {
-    heap->arena = arena;
     heap->calls_helper = true;
     heap->growth_bytes = SIZE_MAX;
     decay_init(&heap->stage[STAGE_DIRTY].decay, decay_ms);
@@ -54,33 +53,43 @@ void page_heap_set_use_of_break(struct page_heap *heap, enum break_use use_of_br
 
 void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms)
 {
-    *heap = (struct page_heap){.calls_helper = true};
+    *heap = (struct page_heap){.arena = arena};
     lock_init(&heap->lock, LOCK_PAGES);
-    begin(heap, arena, decay_ms);
+    begin(heap, decay_ms);
 }
 
 void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms)
 {
-    enum { AFTER_LOCK = offsetof(struct page_heap, lock) + sizeof heap->lock };
-    static_assert(offsetof(struct page_heap, lock) == 0, "all else follows the lock");
+    /* A helper that met the arena before its end may read what comes first, lock or not. */
+    enum { FIRST_BYTES = offsetof(struct page_heap, hooks_index) };
+    static_assert(offsetof(struct page_heap, hooks) + sizeof heap->hooks == FIRST_BYTES,
+                  "the lock, arena, place and hooks come first");
     lock_acquire(&heap->lock);
     ASSERT(heap->chunk_count == 0);
-    void *arena = heap->arena;
-    unsigned place = heap->place;
     struct extent *free_extents = heap->free_extents;
-    memset((char *)heap + AFTER_LOCK, 0, sizeof *heap - AFTER_LOCK);
-    begin(heap, arena, decay_ms);
-    heap->place = place;
+    memset((char *)heap + FIRST_BYTES, 0, sizeof *heap - FIRST_BYTES);
+    atomic_store_explicit(&heap->hooks, NULL, memory_order_release);
+    begin(heap, decay_ms);
     heap->free_extents = free_extents;
     lock_release(&heap->lock);
     lock_reset_counters(&heap->lock);
+}
+
+bool page_heap_has_no_chunk(struct page_heap *heap)
+{
+    lock_acquire(&heap->lock);
+    bool has_none = heap->chunk_count == 0;
+    lock_release(&heap->lock);
+    return has_none;
 }
 
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms)
 {
     lock_acquire(&heap->lock);
     decay_init(&heap->stage[stage].decay, decay_ms);
-    if (decay_ms == 0 && stage == STAGE_DIRTY) {
+    if (decay_ms == 0 && hpa_policy.on) {
+        purge_for_good(heap, 0); /* Muzzy pages would have no curve to leave by. */
+    } else if (decay_ms == 0 && stage == STAGE_DIRTY) {
         purge_to(heap, 0);
     } else if (decay_ms == 0) {
         purge_muzzy(heap, 0);
@@ -379,6 +388,7 @@ void page_heap_forget_others(struct page_heap *heap)
 {
     lock_acquire(&heap->lock);
     purge_forget_others(heap);
+    hpa_forget_makers(heap);
     lock_release(&heap->lock);
 }
 
@@ -406,18 +416,47 @@ void page_heap_forget_helper(struct page_heap *heap)
     lock_release(&heap->lock);
 }
 
-/* Pages came into use, `dirty` of them dirty: the others may be a new peak. The lock is let go
- * while pages are purged for it. */
-static void note_clean_pages(struct page_heap *heap, struct chunk *chunk, struct page_range range,
-                             unsigned dirty, bool *zeroed)
+bool page_heap_is_huge(struct chunk *chunk)
 {
+    struct page_heap *heap = chunk->heap;
+    lock_acquire(&heap->lock);
+    bool is_huge = chunk->hpa_state == HPA_MAKING || chunk->hpa_state == HPA_HUGE;
+    lock_release(&heap->lock);
+    return is_huge;
+}
+
+void page_heap_note_holes(struct chunk *chunk, int pages)
+{
+    struct page_heap *heap = chunk->heap;
+    lock_acquire(&heap->lock);
+    ASSERT((int)chunk->hole_pages + pages >= 0);
+    chunk->hole_pages = (uint16_t)((int)chunk->hole_pages + pages);
+    lock_release(&heap->lock);
+}
+
+void page_heap_fill_holes(struct chunk *chunk, unsigned pages)
+{
+    struct page_heap *heap = chunk->heap;
+    lock_acquire(&heap->lock);
+    ASSERT(chunk->hole_pages >= pages);
+    chunk->hole_pages = (uint16_t)(chunk->hole_pages - pages);
+    hpa_note_use(heap, chunk);
+    lock_release(&heap->lock);
+}
+
+/* Pages came into use, `dirty` of them dirty: the others may be a new peak. The lock is let go
+ * while pages are purged for it, or become a huge page. */
+static void note_use(struct page_heap *heap, struct chunk *chunk, struct page_range range,
+                     unsigned dirty, bool *zeroed)
+{
+    unsigned reused = 0;
     if (dirty < range.page_count) {
-        unsigned reused = page_stock_reuse(heap, chunk, range, zeroed);
-        if (UNLIKELY(hpa_policy.on)) {
-            hpa_note_use(heap, chunk);
-        } else {
-            purge_note_growth(heap, reused);
-        }
+        reused = page_stock_reuse(heap, chunk, range, zeroed);
+    }
+    if (UNLIKELY(hpa_policy.on)) {
+        hpa_note_use(heap, chunk);
+    } else if (dirty < range.page_count) {
+        purge_note_growth(heap, reused);
     }
 }
 
@@ -435,7 +474,7 @@ static struct run *carve_run(struct page_heap *heap, struct run_request request,
     struct run *run = chunk_run_new(chunk, page, request.page_count, request.every_page);
     count_alloc(heap, run, request.large_index);
     struct page_range range = {page, request.page_count};
-    note_clean_pages(heap, chunk, range, dirty, zeroed);
+    note_use(heap, chunk, range, dirty, zeroed);
     return run;
 }
 
@@ -579,7 +618,7 @@ bool run_grow(struct run *run, unsigned page_count, uint8_t large_index)
         run->page_count = (uint16_t)page_count;
         count_alloc(heap, run, large_index);
         bool zeroed = dirty == 0;
-        note_clean_pages(heap, chunk, range, dirty, &zeroed);
+        note_use(heap, chunk, range, dirty, &zeroed);
         grown = true;
     }
     lock_release(&heap->lock);

@@ -73,6 +73,7 @@ struct hpa {
     struct chunk *first; /* those that wait to become huge pages, by their times */
     struct chunk *last;
     size_t huge_chunks;
+    size_t making_chunks;
     uint64_t purge_again_ns; /* not before */
     uint64_t purge_passes;
     uint64_t purges; /* chunks purged */
@@ -154,6 +155,8 @@ void page_heap_init(struct page_heap *heap, void *arena, int64_t decay_ms);
 /* The same for a heap that was used before and has no chunk left; its lock is free, and stays what
  * it is. */
 void page_heap_begin_again(struct page_heap *heap, int64_t decay_ms);
+/* Whether it has no chunk; it gets none while nobody makes runs. */
+bool page_heap_has_no_chunk(struct page_heap *heap);
 /* From now on unused pages stay in a stage for so long, -1: for ever; 0: not at all. */
 void page_heap_set_decay(struct page_heap *heap, unsigned stage, int64_t decay_ms);
 int64_t page_heap_decay_ms(struct page_heap *heap, unsigned stage);
@@ -219,6 +222,12 @@ void page_heap_decay(struct page_heap *heap, uint64_t now_ns);
 MUST_USE bool page_heap_look(struct page_heap *heap, uint64_t now_ns);
 /* Helpers are gone: what was left to them is looked at when the next page falls unused. */
 void page_heap_forget_helper(struct page_heap *heap);
+
+/* With hpa: whether a chunk is a huge page, or becomes one; pages of its slabs have lost their
+ * memory, or are slabs no more; such pages came into use. The caller has a run of the chunk. */
+bool page_heap_is_huge(struct chunk *chunk);
+void page_heap_note_holes(struct chunk *chunk, int pages);
+void page_heap_fill_holes(struct chunk *chunk, unsigned pages);
 
 static inline bool run_is_slab(const struct run *run)
 {

@@ -137,6 +137,15 @@ void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page, 
     }
 }
 
+ALWAYS_INLINE void settle(struct page_heap *heap, struct chunk *chunk)
+{
+    if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0 &&
+        chunk->muzzy_pages == 0 && chunk->extent == NULL && chunk->hpa_state != HPA_MAKING) {
+        remove_chunk(heap, chunk);
+        chunk_give_back(chunk);
+    }
+}
+
 void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page,
                       unsigned page_count, unsigned touched)
 {
@@ -148,11 +157,12 @@ void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page
     if (chunk->dirty_pages > 0 && !chunk->stage[STAGE_DIRTY].linked) {
         stage_append(heap, STAGE_DIRTY, chunk);
     }
-    if (chunk->free_pages == chunk->valid_pages && chunk->dirty_pages == 0 &&
-        chunk->muzzy_pages == 0 && chunk->extent == NULL) {
-        remove_chunk(heap, chunk);
-        chunk_give_back(chunk);
-    }
+    settle(heap, chunk);
+}
+
+void page_stock_settle(struct page_heap *heap, struct chunk *chunk)
+{
+    settle(heap, chunk);
 }
 
 /* The chunk had muzzy_before muzzy pages a moment ago. */
@@ -273,5 +283,6 @@ bool page_stock_is_valid(const struct page_heap *heap)
             }
         }
     }
-    return stage_is_valid(heap, STAGE_DIRTY) && stage_is_valid(heap, STAGE_MUZZY);
+    return stage_is_valid(heap, STAGE_DIRTY) && stage_is_valid(heap, STAGE_MUZZY) &&
+           hpa_is_valid(heap);
 }

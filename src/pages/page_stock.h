@@ -45,6 +45,10 @@ void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page,
 void page_stock_unuse(struct page_heap *heap, struct chunk *chunk, unsigned page,
                       unsigned page_count, unsigned touched);
 
+/* A chunk that was held in the heap (HPA_MAKING) no longer is: it leaves if it is empty and clean.
+ */
+void page_stock_settle(struct page_heap *heap, struct chunk *chunk);
+
 /* Unused pages came into use. Result: how many of them had been purged. *zeroed becomes false when
  * one is muzzy: its content is undefined. */
 unsigned page_stock_reuse_muzzy(struct page_heap *heap, struct chunk *chunk,

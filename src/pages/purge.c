@@ -80,7 +80,7 @@ static bool others_work(const struct page_heap *heap)
     while (pass != NULL && pass->thread == os_thread_self()) {
         pass = pass->next;
     }
-    return pass != NULL;
+    return pass != NULL || heap->hpa.making_chunks > 0;
 }
 
 bool purge_wait(struct page_heap *heap)
@@ -272,6 +272,9 @@ static void purge_chunk(struct page_heap *heap, struct chunk *chunk, struct purg
     if (UNLIKELY(chunk->extent != NULL) && return_chunk(heap, chunk)) {
         return;
     }
+    if (UNLIKELY(chunk->hpa_state == HPA_HUGE)) {
+        hpa_note_purge(heap, chunk);
+    }
     struct purge_pass pass = {.chunk = chunk};
     unsigned from = 0;
     while (from < CHUNK_PAGES) {
@@ -311,6 +314,13 @@ void purge_one(struct page_heap *heap, struct chunk *chunk)
     purge_chunk(heap, chunk, (struct purge){STAGE_DIRTY, false});
 }
 
+void purge_note_refusal(struct page_heap *heap)
+{
+    heap->ticks = TICKS_AFTER_REFUSAL;
+    heap->purge_refused = true;
+    heap->purge_from_pages = SIZE_MAX;
+}
+
 /* Each chunk is visited at most once: pages that the system refuses to purge stay what they are. */
 static void purge_stage(struct page_heap *heap, struct purge purge, size_t keep_pages)
 {
@@ -323,10 +333,7 @@ static void purge_stage(struct page_heap *heap, struct purge purge, size_t keep_
         purging = true;
     }
     if (purging && stage->purged_pages == purged_before) {
-        /* The system refuses: not every freed run may pay for trying again. */
-        heap->ticks = TICKS_AFTER_REFUSAL;
-        heap->purge_refused = true;
-        heap->purge_from_pages = SIZE_MAX;
+        purge_note_refusal(heap);
     }
     if (purging) {
         stage->purge_count++;
@@ -463,7 +470,7 @@ bool purge_look(struct page_heap *heap, uint64_t now_ns)
         heap->asks_helper = false;
         purge_to_bounds(heap);
     }
-    bool waiting = hpa_policy.on ? hpa_waits(heap)
+    bool waiting = hpa_policy.on ? hpa_waits(heap, now_ns)
                                  : !is_over(&heap->stage[STAGE_DIRTY], page_stock_unused(heap)) ||
                                        !is_over(&heap->stage[STAGE_MUZZY],
                                                 heap->stage[STAGE_MUZZY].page_count);

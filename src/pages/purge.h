@@ -40,6 +40,9 @@ void purge_muzzy(struct page_heap *heap, size_t keep_pages);
 /* Purges for good the dirty pages of a chunk. */
 void purge_one(struct page_heap *heap, struct chunk *chunk);
 
+/* A purge took nothing: the system refuses. Not every freed run may pay for trying again. */
+void purge_note_refusal(struct page_heap *heap);
+
 /* Purges what the curves of both stages no longer allow at this time. */
 void purge_by_time(struct page_heap *heap, uint64_t now_ns);
 /* The same for the helper: false when both curves are at their end. Then the heap calls it (idle.h)

@@ -101,6 +101,7 @@ static void wait_for_threads(unsigned count)
 /* Calls of madvise() by the program's threads. */
 static atomic_uint purges;
 static atomic_uint purges_of_ours;
+static atomic_uint huge_pages_by_ours;
 
 int madvise(void *address, size_t size_bytes, int advice)
 {
@@ -108,7 +109,9 @@ int madvise(void *address, size_t size_bytes, int advice)
     int file = open("/proc/thread-self/comm", O_RDONLY | O_CLOEXEC);
     (void)!read(file, name, sizeof name - 1);
     (void)close(file);
-    atomic_fetch_add(strcmp(name, thread_name) == 0 ? &purges_of_ours : &purges, 1);
+    bool is_ours = strcmp(name, thread_name) == 0;
+    atomic_fetch_add(is_ours ? &purges_of_ours : &purges, 1);
+    atomic_fetch_add(&huge_pages_by_ours, is_ours && advice == MADV_HUGEPAGE);
     return (int)syscall(SYS_madvise, address, size_bytes, advice);
 }
 
@@ -427,6 +430,39 @@ static void scene_stacks(void)
     }
 }
 
+/* Looks that the threads have made. */
+static uint64_t look_count(void)
+{
+    uint64_t runs;
+    (void)thread_count();
+    read_value("stats.background_thread.num_runs", &runs, sizeof runs);
+    return runs;
+}
+
+/* Chunks that become dense while it sleeps, since all others are huge pages: it looks no more. Then
+ * the program calls nothing. */
+static void scene_huge_pages(void)
+{
+    fill();
+    wait_for_threads(1);
+    for (uint64_t looks = 0; look_count() != looks || atomic_load(&huge_pages_by_ours) == 0;) {
+        looks = look_count();
+        usleep(400000);
+    }
+    void *more[100];
+    for (unsigned i = 0; i < sizeof more / sizeof more[0]; i++) {
+        more[i] = malloc(64 * 1024);
+        CHILD_EXPECT(more[i] != NULL);
+    }
+    unsigned before = atomic_load(&huge_pages_by_ours);
+    while (atomic_load(&huge_pages_by_ours) == before) {
+        usleep(2000);
+    }
+    for (unsigned i = 0; i < sizeof more / sizeof more[0]; i++) {
+        free(more[i]);
+    }
+}
+
 static const struct scene {
     const char *name;
     void (*play)(void);
@@ -441,6 +477,8 @@ static const struct scene {
     {"exit", scene_exit, "background_thread:true,dirty_decay_ms:50"},
     {"stacks", scene_stacks, "background_thread:true,dirty_decay_ms:50"},
     {"stacks", scene_stacks, "idle_purge:true,dirty_decay_ms:50"},
+    {"huge_pages", scene_huge_pages,
+     "background_thread:true,narenas:1,hpa:true,hpa_hugify_delay_ms:300,dirty_decay_ms:-1"},
 };
 
 static void play(const char *name)

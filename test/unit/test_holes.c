@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "config/options.h"
 #include "heap/holes.h"
+#include "heap/reset.h"
 
 extern const char *API(malloc_conf);
 const char *API(malloc_conf) = "narenas:40";
@@ -208,6 +209,123 @@ static void an_idle_bin_is_swept_when_the_decay_time_is_over(void **state)
     free_survivors(&scene);
 }
 
+static const struct hpa_policy policy = {
+    .on = true,
+    .style = HPA_STYLE_LAZY,
+    .dense_pages = 400,
+    .purge_pages = 1,
+    .dirty_mult = UINT32_MAX,
+    .purged_huge_max = -1,
+};
+
+static int switch_off(void **state)
+{
+    (void)state;
+    hpa_policy = (struct hpa_policy){.on = false};
+    return 0;
+}
+
+/* The holes that chunks know of. */
+static size_t known_holes(const struct scene *scene, bool of_huge_pages)
+{
+    size_t pages = 0;
+    const struct chunk *chunk = scene->arena->pages.first_chunk;
+    for (; chunk != NULL; chunk = chunk->next_of_heap) {
+        pages += !of_huge_pages || chunk->hpa_state == HPA_HUGE ? chunk->hole_pages : 0;
+    }
+    return pages;
+}
+
+static void huge_pages_are_left_whole(void **state)
+{
+    (void)state;
+    hpa_policy = policy;
+    struct scene scene = filled_scene();
+    const struct hpa *hpa = &scene.arena->pages.hpa;
+    assert_true(hpa->huge_chunks >= 3);
+    thin_out(&scene);
+    assert_true(holes_idle_bytes(scene.bin, scene.class_index) > 4u << 20);
+    holes_sweep(scene.arena, scene.bin, scene.class_index, HOLES_ALL);
+    for (const struct run *slab = scene.bin->first; slab != NULL; slab = slab->next) {
+        assert_true(slab->purged == 0 || slab->chunk->hpa_state != HPA_HUGE);
+    }
+    assert_int_equal(known_holes(&scene, true), 0);
+    assert_int_equal(known_holes(&scene, false), scene.bin->holes.purged_pages);
+    assert_int_equal(hpa->dehugifies, 0);
+    expect_survivors();
+    free_survivors(&scene);
+}
+
+static void holes_do_not_make_a_chunk_dense(void **state)
+{
+    (void)state;
+    hpa_policy = policy;
+    hpa_policy.style = HPA_STYLE_NONE;
+    struct scene scene = filled_scene();
+    thin_out(&scene);
+    size_t purged = scene.bin->holes.purged_pages;
+    assert_true(purged > (size_t)COUNT * SIZE / PAGE_BYTES / 2);
+    assert_int_equal(known_holes(&scene, false), purged);
+    /* Nothing is dense until most holes are in use again. */
+    const struct hpa *hpa = &scene.arena->pages.hpa;
+    hpa_policy.style = HPA_STYLE_LAZY;
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (!is_kept(i)) {
+            assert_int_equal(
+                arena_fill(scene.arena, scene.class_index, &blocks[i], 1, &(struct bin_user){0}),
+                1);
+            memset(blocks[i], (int)(i % 200) + 1, SIZE);
+        }
+        assert_true(i > COUNT / 8 || hpa->hugifies == 0);
+    }
+    assert_true(hpa->huge_chunks >= 3);
+    assert_int_equal(known_holes(&scene, false), scene.bin->holes.purged_pages);
+    thin_out(&scene);
+    free_survivors(&scene);
+}
+
+static void chunks_forget_the_holes_of_slabs_that_end(void **state)
+{
+    (void)state;
+    hpa_policy = policy;
+    hpa_policy.style = HPA_STYLE_NONE;
+    struct scene scene = filled_scene();
+    thin_out(&scene);
+    bool contended;
+    size_t purged = scene.bin->holes.purged_pages;
+    for (unsigned i = 100; i < COUNT; i++) {
+        if (is_kept(i)) {
+            arena_flush(scene.class_index, &blocks[i], 1, &contended);
+        }
+    }
+    assert_true(scene.bin->holes.purged_pages < purged / 2);
+    assert_int_equal(known_holes(&scene, false), scene.bin->holes.purged_pages);
+    for (unsigned i = 0; i < 100; i++) {
+        if (is_kept(i)) {
+            arena_flush(scene.class_index, &blocks[i], 1, &contended);
+        }
+    }
+    arena_purge(scene.arena);
+    assert_int_equal(scene.arena->pages.chunk_count, 0);
+}
+
+static void chunks_forget_the_holes_of_an_arena_that_is_reset(void **state)
+{
+    (void)state;
+    hpa_policy = policy;
+    hpa_policy.style = HPA_STYLE_NONE;
+    struct scene scene = filled_scene();
+    thin_out(&scene);
+    assert_true(known_holes(&scene, false) > 0);
+    bool was_manual = scene.arena->is_manual;
+    scene.arena->is_manual = true;
+    arena_reset(scene.arena);
+    scene.arena->is_manual = was_manual;
+    assert_int_equal(known_holes(&scene, false), 0);
+    arena_purge(scene.arena);
+    assert_int_equal(scene.arena->pages.chunk_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +335,10 @@ int main(void)
         cmocka_unit_test(without_purging_no_hole_is_given_back),
         cmocka_unit_test(regret_doubles_the_margin),
         cmocka_unit_test(an_idle_bin_is_swept_when_the_decay_time_is_over),
+        cmocka_unit_test_teardown(huge_pages_are_left_whole, switch_off),
+        cmocka_unit_test_teardown(chunks_forget_the_holes_of_slabs_that_end, switch_off),
+        cmocka_unit_test_teardown(chunks_forget_the_holes_of_an_arena_that_is_reset, switch_off),
+        cmocka_unit_test_teardown(holes_do_not_make_a_chunk_dense, switch_off),
     };
     return cmocka_run_group_tests(tests, start_allocator, NULL);
 }
