@@ -140,7 +140,8 @@ void slab_delete(struct run *slab)
     if (slab->fresh == slab->region_count) {
         run_free_slab(slab);
     } else {
-        run_free(slab, touched_pages(slab));
+        bool was_another = slab->large_index == LARGE_REUSED;
+        run_free(slab, was_another ? slab->page_count : touched_pages(slab));
     }
 }
 

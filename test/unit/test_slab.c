@@ -6,6 +6,7 @@
 #include "upper_floors.h"
 
 #include "base/bits.h"
+#include "pages/page_stock.h"
 
 static struct page_heap heap;
 
@@ -196,6 +197,46 @@ static void only_pages_of_used_regions_come_back_dirty(void **state)
 
     slab_delete(new_slab(class_index));
     assert_true(heap.stage[STAGE_DIRTY].page_count <= 2);
+}
+
+/* Takes regions of a new slab, writes to them, and ends it. Result: where it was. */
+static char *use_slab(uint8_t class_index, unsigned wanted, const struct chunk **chunk,
+                      unsigned *page)
+{
+    void *regions[RUN_REGIONS_MAX];
+    struct run *slab = new_slab(class_index);
+    char *base = chunk_page_address(slab->chunk, slab->page);
+    unsigned taken = slab_take(slab, regions, wanted);
+    for (unsigned i = 0; i < taken; i++) {
+        memset(regions[i], 7, class_size(class_index));
+        put(slab, regions[i]);
+    }
+    *chunk = slab->chunk;
+    *page = slab->page;
+    slab_delete(slab);
+    assert_true(page_heap_is_valid(&heap));
+    return base;
+}
+
+/* A run that was kept whole serves another slab, which uses less of it: what the first one wrote is
+ * no page to be promised as zero. */
+static void pages_of_a_slab_before_are_dirty_too(void **state)
+{
+    (void)state;
+    for (uint8_t i = 0; i < SMALL_CLASSES; i++) {
+        const struct chunk *chunk;
+        unsigned page;
+        (void)use_slab(i, RUN_REGIONS_MAX, &chunk, &page);
+        char *base = use_slab(i, 1, &chunk, &page);
+        for (unsigned j = 0; j < slab_page_count(i); j++) {
+            bool is_known = bits_get(chunk->used, page + j) || bits_get(chunk->dirty, page + j);
+            EXPECT(is_known || bytes_are(base + j * PAGE_BYTES, PAGE_BYTES, 0),
+                   "class %u: page %u is called clean", i, j);
+        }
+        lock_acquire(&heap.lock);
+        page_stock_drop_recent(&heap);
+        lock_release(&heap.lock);
+    }
 }
 
 static void put_interior(void *slab)
@@ -403,6 +444,7 @@ int main(void)
         cmocka_unit_test(random_takes_and_puts_follow_a_model),
         cmocka_unit_test(neighbours_come_back_in_one_call),
         cmocka_unit_test(only_pages_of_used_regions_come_back_dirty),
+        cmocka_unit_test(pages_of_a_slab_before_are_dirty_too),
         cmocka_unit_test(what_is_not_out_is_refused),
         cmocka_unit_test(a_stretch_with_mistakes_comes_back_without_them),
         cmocka_unit_test(validity_sees_a_wrong_count_and_a_stray_bit),
