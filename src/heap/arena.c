@@ -35,7 +35,7 @@ static struct {
     struct lock lock;
     _Atomic unsigned count;           /* automatic ones; written under the lock (release) */
     _Atomic unsigned end;             /* of the used part of the table; likewise */
-    unsigned limit;                   /* under the lock; 0: not asked for yet */
+    _Atomic unsigned limit;           /* written under the lock, once (release); 0: not yet */
     unsigned made;                    /* under the lock: arenas that ever got memory */
     struct arena *gone;               /* under the lock: destroyed ones */
     bool fills_differ;                /* immutable: by options, see fill_differs() */
@@ -160,21 +160,27 @@ static unsigned limit_of_cpus(void)
     return options.percpu_arena == PERCPU_CORE ? (cpus + 1) / 2 : cpus;
 }
 
-/* Lock held. The CPUs are counted when the number is first wanted: most programs never ask. */
+/* The CPUs are counted when the number is first wanted: most programs never ask. Lock held. */
+static NOINLINE unsigned lay_down_limit(void)
+{
+    unsigned limit = options.percpu_arena != PERCPU_DISABLED ? limit_of_cpus()
+                     : options.narenas != 0                  ? options.narenas
+                                                             : automatic_limit(os_cpu_count());
+    limit = limit < ARENA_AUTO_MAX ? limit : ARENA_AUTO_MAX;
+    struct arena *waiting = atomic_load_explicit(&arenas.waiting, memory_order_relaxed);
+    if (waiting != NULL) {
+        put(waiting, limit);
+        atomic_store_explicit(&arenas.waiting, NULL, memory_order_release);
+    }
+    atomic_store_explicit(&arenas.limit, limit, memory_order_release);
+    return limit;
+}
+
+/* Lock held. */
 static unsigned limit_locked(void)
 {
-    if (arenas.limit == 0) {
-        arenas.limit = options.percpu_arena != PERCPU_DISABLED ? limit_of_cpus()
-                       : options.narenas != 0                  ? options.narenas
-                                                               : automatic_limit(os_cpu_count());
-        arenas.limit = arenas.limit < ARENA_AUTO_MAX ? arenas.limit : ARENA_AUTO_MAX;
-        struct arena *waiting = atomic_load_explicit(&arenas.waiting, memory_order_relaxed);
-        if (waiting != NULL) {
-            put(waiting, arenas.limit);
-            atomic_store_explicit(&arenas.waiting, NULL, memory_order_release);
-        }
-    }
-    return arenas.limit;
+    unsigned limit = atomic_load_explicit(&arenas.limit, memory_order_relaxed);
+    return limit != 0 ? limit : lay_down_limit();
 }
 
 /* The least number that arenas.narenas shows, and the first index of manual arenas. Lock held. */
@@ -194,9 +200,12 @@ unsigned arena_visible_count(void)
 
 unsigned arena_limit(void)
 {
-    lock_acquire(&arenas.lock);
-    unsigned limit = limit_locked();
-    lock_release(&arenas.lock);
+    unsigned limit = atomic_load_explicit(&arenas.limit, memory_order_acquire);
+    if (UNLIKELY(limit == 0)) {
+        lock_acquire(&arenas.lock);
+        limit = limit_locked();
+        lock_release(&arenas.lock);
+    }
     return limit;
 }
 
@@ -215,8 +224,9 @@ static NOINLINE struct arena *create_oversize(void)
     struct arena *arena = atomic_load_explicit(&arenas.oversize, memory_order_relaxed);
     if (arena == NULL) {
         arena = new_arena();
-        if (arena != NULL && arenas.limit != 0) {
-            put(arena, arenas.limit);
+        unsigned limit = atomic_load_explicit(&arenas.limit, memory_order_relaxed);
+        if (arena != NULL && limit != 0) {
+            put(arena, limit);
         } else {
             atomic_store_explicit(&arenas.waiting, arena, memory_order_release);
         }

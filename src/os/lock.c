@@ -13,12 +13,14 @@
  * is 200 pauses, a wait is over or about as long as a sleep and a wake-up. */
 enum { TURNS_A_LOOK = 3, LOOKS_DEFAULT = 200 };
 
-/* Looks before a waiter sleeps; immutable after the start. */
-static uint64_t spin_looks = LOOKS_DEFAULT;
+/* Looks before a waiter sleeps. Written at the start, while others may wait for it; relaxed. */
+static _Atomic uint64_t spin_looks = LOOKS_DEFAULT;
 
 void lock_set_spin(int64_t max_spin)
 {
-    spin_looks = max_spin < 0 ? UINT64_MAX : ((uint64_t)max_spin + TURNS_A_LOOK - 1) / TURNS_A_LOOK;
+    uint64_t looks =
+        max_spin < 0 ? UINT64_MAX : ((uint64_t)max_spin + TURNS_A_LOOK - 1) / TURNS_A_LOOK;
+    atomic_store_explicit(&spin_looks, looks, memory_order_relaxed);
 }
 
 /* 0, or the thread that is inside fork. Written by that thread; relaxed: the value matters only to
@@ -76,7 +78,8 @@ static bool held_by_own_fork(uint32_t word)
 
 static bool spin(struct lock *lock)
 {
-    for (uint64_t i = 0; i < spin_looks; i++) {
+    uint64_t looks = atomic_load_explicit(&spin_looks, memory_order_relaxed);
+    for (uint64_t i = 0; i < looks; i++) {
         relax();
         uint32_t expected = LOCK_FREE;
         if (atomic_load_explicit(&lock->word, memory_order_relaxed) == LOCK_FREE &&
