@@ -13,6 +13,29 @@ enum { HEARD_BYTES = 64 * 1024 };
 
 static char heard[HEARD_BYTES];
 
+struct task {
+    const char *name;
+    const char *conf; /* the options that it wants, where it always wants the same */
+    int (*run)(void);
+};
+
+enum { HANG_SECONDS = 160 };
+
+/* The child does the task that its command line names, and ends with its result. Where a sanitizer
+ * stands before the library's functions the test ends, too; else the parent comes back. */
+static inline void begin_tasks(int argc, char **argv, const struct task *tasks, size_t count)
+{
+    for (size_t i = 0; argc == 2 && i < count; i++) {
+        if (strcmp(argv[1], tasks[i].name) == 0) {
+            (void)alarm(HANG_SECONDS);
+            exit(tasks[i].run());
+        }
+    }
+    if (LIBRARY_IS_PREFIXED) {
+        exit(0);
+    }
+}
+
 /* Runs the task under the options; its stderr is in heard[]. Result: the status of waitpid(). */
 static inline int run_task(const char *conf, const char *task)
 {

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-enum { HANG_SECONDS = 100, ROUNDS = 4000, RESETS = 6000, OUTSIDE_CACHES = MALLOCX_TCACHE_NONE };
+enum { ROUNDS = 4000, RESETS = 6000, OUTSIDE_CACHES = MALLOCX_TCACHE_NONE };
 
 static unsigned arena;
 static atomic_bool stop;
@@ -341,11 +341,7 @@ static int end_helpers_on_a_helper(void)
     return error_on_helper == EFAULT && ended ? 0 : 3;
 }
 
-static const struct task {
-    const char *name;
-    const char *conf;
-    int (*run)(void);
-} tasks[] = {
+static const struct task tasks[] = {
     {"reset_beside_purge", "narenas:1", reset_beside_purge},
     {"reset_beside_reset", "narenas:1", reset_beside_reset},
     {"destroy_beside_slow_purge", "narenas:1", destroy_beside_slow_purge},
@@ -369,15 +365,7 @@ static void every_meeting_ends_well(void **state)
 
 int main(int argc, char **argv)
 {
-    for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
-        if (strcmp(argv[1], tasks[i].name) == 0) {
-            (void)alarm(HANG_SECONDS);
-            return tasks[i].run();
-        }
-    }
-    if (LIBRARY_IS_PREFIXED) {
-        return 0; /* a sanitizer stands before the library's functions */
-    }
+    begin_tasks(argc, argv, tasks, sizeof tasks / sizeof tasks[0]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_meeting_ends_well),
     };

@@ -186,13 +186,12 @@ static int tell_numbers(void)
     return right ? 0 : 1;
 }
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-} tasks[] = {
-    {"share_slabs", share_slabs},           {"share_slabs_uncached", share_slabs_uncached},
-    {"count_everything", count_everything}, {"fork_beside", fork_beside},
-    {"tell_numbers", tell_numbers},
+static const struct task tasks[] = {
+    {"share_slabs", NULL, share_slabs},
+    {"share_slabs_uncached", NULL, share_slabs_uncached},
+    {"count_everything", NULL, count_everything},
+    {"fork_beside", NULL, fork_beside},
+    {"tell_numbers", NULL, tell_numbers},
 };
 
 static void threads_of_different_bins_share_no_slab(void **state)
@@ -238,14 +237,7 @@ static void numbers_of_bins_are_told(void **state)
 
 int main(int argc, char **argv)
 {
-    for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
-        if (strcmp(argv[1], tasks[i].name) == 0) {
-            return tasks[i].run();
-        }
-    }
-    if (LIBRARY_IS_PREFIXED) {
-        return 0; /* a sanitizer stands before the library's functions */
-    }
+    begin_tasks(argc, argv, tasks, sizeof tasks / sizeof tasks[0]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_of_different_bins_share_no_slab),
         cmocka_unit_test(statistics_are_those_of_all_bins),

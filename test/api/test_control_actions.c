@@ -3,28 +3,13 @@
  * Method: each name by good and bad values; effects are looked for in other names, in addresses and
  * in the blocks themselves.
  */
-#include "api_test.h"
+#include "control_check.h"
 
 #include <sys/types.h>
 
 static int write_value(const char *name, const void *value, size_t size)
 {
     return mallctl(name, NULL, NULL, (void *)(uintptr_t)value, size);
-}
-
-static uint64_t read_sized(const char *name, size_t size)
-{
-    uint64_t value = 0;
-    size_t length = size;
-    int result = mallctl(name, &value, &length, NULL, 0);
-    EXPECT(result == 0, "%s: %d", name, result);
-    return value;
-}
-
-static void refresh(void)
-{
-    uint64_t epoch = 1;
-    assert_int_equal(write_value("epoch", &epoch, sizeof epoch), 0);
 }
 
 static void a_decay_time_can_be_read_and_written(void **state)

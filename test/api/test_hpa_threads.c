@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { THREADS = 3, LIVE = 128, ROUNDS = 60, FAILED = 200, HANG_SECONDS = 150 };
+enum { THREADS = 3, LIVE = 128, ROUNDS = 60, FAILED = 200 };
 
 /* It knows no threads in the children of a program with threads. */
 #ifdef __SANITIZE_THREAD__

@@ -4,7 +4,7 @@
  * against the statistics of their arena, which nothing else uses; a forked child; threads that make
  * and end arenas while others allocate; the program runs itself again under options.
  */
-#include "api_test.h"
+#include "control_check.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -14,21 +14,6 @@
 enum { KINDS = 4, EACH = 50, DESTROYED = MALLCTL_ARENAS_DESTROYED, ALL = MALLCTL_ARENAS_ALL };
 
 static const size_t kind_sizes[KINDS] = {100, 20000, 200000, 3 << 20};
-
-static void refresh(void)
-{
-    uint64_t epoch = 1;
-    assert_int_equal(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch), 0);
-}
-
-static uint64_t read_sized(const char *name, size_t size)
-{
-    uint64_t value = 0;
-    size_t length = size;
-    int result = mallctl(name, &value, &length, NULL, 0);
-    EXPECT(result == 0, "%s: %d", name, result);
-    return value;
-}
 
 static uint64_t stat_of(unsigned arena, const char *what)
 {

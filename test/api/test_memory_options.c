@@ -374,22 +374,19 @@ static int dirty_mib(void)
     return purged == (dirty < 32 * (size_t)MIB) ? (int)(dirty / MIB) : FAILED;
 }
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-} tasks[] = {
-    {"give_back_64_mib", give_back_64_mib},
-    {"wishes", wishes},
-    {"metadata_wishes", metadata_wishes},
-    {"share_the_break", share_the_break},
-    {"primary_by_name", primary_by_name},
-    {"disabled_by_name", disabled_by_name},
-    {"blocks_without_mappings", blocks_without_mappings},
-    {"break_is_kept", break_is_kept},
-    {"dense_mib", dense_mib},
-    {"dirty_mib", dirty_mib},
-    {"calloc_where_madvise_does_nothing", calloc_where_madvise_does_nothing},
-    {"purge_512_stretches", purge_512_stretches},
+static const struct task tasks[] = {
+    {"give_back_64_mib", NULL, give_back_64_mib},
+    {"wishes", NULL, wishes},
+    {"metadata_wishes", NULL, metadata_wishes},
+    {"share_the_break", NULL, share_the_break},
+    {"primary_by_name", NULL, primary_by_name},
+    {"disabled_by_name", NULL, disabled_by_name},
+    {"blocks_without_mappings", NULL, blocks_without_mappings},
+    {"break_is_kept", NULL, break_is_kept},
+    {"dense_mib", NULL, dense_mib},
+    {"dirty_mib", NULL, dirty_mib},
+    {"calloc_where_madvise_does_nothing", NULL, calloc_where_madvise_does_nothing},
+    {"purge_512_stretches", NULL, purge_512_stretches},
 };
 
 /* What the parent expects. */
@@ -528,14 +525,7 @@ static void unused_pages_are_a_share_with_hpa(void **state)
 
 int main(int argc, char **argv)
 {
-    for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
-        if (strcmp(argv[1], tasks[i].name) == 0) {
-            return tasks[i].run();
-        }
-    }
-    if (LIBRARY_IS_PREFIXED) {
-        return 0; /* a sanitizer stands before the library's functions */
-    }
+    begin_tasks(argc, argv, tasks, sizeof tasks / sizeof tasks[0]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unused_chunks_are_unmapped_when_told),
         cmocka_unit_test(mappings_ask_for_huge_pages_when_told),

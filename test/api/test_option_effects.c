@@ -349,28 +349,25 @@ static int just_start(void)
     return 0;
 }
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-} tasks[] = {
-    {"narenas", narenas},
-    {"narenas_on_1", narenas_on_1},
-    {"narenas_on_2", narenas_on_2},
-    {"usable_sizes", usable_sizes},
-    {"calloc_4_mib", calloc_4_mib},
-    {"calloc_16_mib", calloc_16_mib},
-    {"allocate_40_mib", allocate_40_mib},
-    {"allocate_beside_helpers", allocate_beside_helpers},
-    {"reallocate_to_zero", reallocate_to_zero},
-    {"fill_bytes", fill_bytes},
-    {"ask_too_much", ask_too_much},
-    {"new_too_much", new_too_much},
-    {"throw_too_much", throw_too_much},
-    {"slabs_of_64_pages", slabs_of_64_pages},
-    {"arenas_of_two_cpus", arenas_of_two_cpus},
-    {"move_by_hand", move_by_hand},
-    {"spin_share", spin_share},
-    {"just_start", just_start},
+static const struct task tasks[] = {
+    {"narenas", NULL, narenas},
+    {"narenas_on_1", NULL, narenas_on_1},
+    {"narenas_on_2", NULL, narenas_on_2},
+    {"usable_sizes", NULL, usable_sizes},
+    {"calloc_4_mib", NULL, calloc_4_mib},
+    {"calloc_16_mib", NULL, calloc_16_mib},
+    {"allocate_40_mib", NULL, allocate_40_mib},
+    {"allocate_beside_helpers", NULL, allocate_beside_helpers},
+    {"reallocate_to_zero", NULL, reallocate_to_zero},
+    {"fill_bytes", NULL, fill_bytes},
+    {"ask_too_much", NULL, ask_too_much},
+    {"new_too_much", NULL, new_too_much},
+    {"throw_too_much", NULL, throw_too_much},
+    {"slabs_of_64_pages", NULL, slabs_of_64_pages},
+    {"arenas_of_two_cpus", NULL, arenas_of_two_cpus},
+    {"move_by_hand", NULL, move_by_hand},
+    {"spin_share", NULL, spin_share},
+    {"just_start", NULL, just_start},
 };
 
 /* What the parent expects. */
@@ -583,14 +580,7 @@ static void warnings_end_the_process_when_told(void **state)
 
 int main(int argc, char **argv)
 {
-    for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
-        if (strcmp(argv[1], tasks[i].name) == 0) {
-            return tasks[i].run();
-        }
-    }
-    if (LIBRARY_IS_PREFIXED) {
-        return 0; /* a sanitizer stands before the library's functions */
-    }
+    begin_tasks(argc, argv, tasks, sizeof tasks / sizeof tasks[0]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arenas_follow_the_cpus),
         cmocka_unit_test(arenas_follow_a_live_quota),

@@ -203,14 +203,11 @@ static int write_to_a_freed_block(void)
     return stat_value("stats.arenas.0.tcache_stashed_bytes") > 0;
 }
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-} tasks[] = {
-    {"starts", starts},
-    {"guarded_blocks", guarded_blocks},
-    {"guarded_slabs", guarded_slabs},
-    {"write_to_a_freed_block", write_to_a_freed_block},
+static const struct task tasks[] = {
+    {"starts", NULL, starts},
+    {"guarded_blocks", NULL, guarded_blocks},
+    {"guarded_slabs", NULL, guarded_slabs},
+    {"write_to_a_freed_block", NULL, write_to_a_freed_block},
 };
 
 /* What the parent expects. */
@@ -259,14 +256,7 @@ static void writes_after_free_are_found_when_told(void **state)
 
 int main(int argc, char **argv)
 {
-    for (unsigned i = 0; argc == 2 && i < sizeof tasks / sizeof tasks[0]; i++) {
-        if (strcmp(argv[1], tasks[i].name) == 0) {
-            return tasks[i].run();
-        }
-    }
-    if (LIBRARY_IS_PREFIXED) {
-        return 0; /* a sanitizer stands before the library's functions */
-    }
+    begin_tasks(argc, argv, tasks, sizeof tasks / sizeof tasks[0]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_blocks_start_at_any_line_when_told),
         cmocka_unit_test(large_blocks_are_guarded_when_told),

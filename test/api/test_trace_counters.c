@@ -7,7 +7,7 @@
  * end, in an arena of the program's, where no other block is. Slabs are counted by what
  * experimental.utilization.query says of the blocks that lie in them.
  */
-#include "api_test.h"
+#include "control_check.h"
 
 #include <pthread.h>
 
@@ -39,18 +39,8 @@ static struct counts own;
 static uint64_t read_number(const char *format, unsigned arena, unsigned index)
 {
     char name[80];
-    uint64_t value = 0;
-    size_t length = sizeof value;
     snprintf(name, sizeof name, format, arena, index);
-    int result = mallctl(name, &value, &length, NULL, 0);
-    EXPECT(result == 0, "%s: %d", name, result);
-    return value;
-}
-
-static void refresh(void)
-{
-    uint64_t epoch = 1;
-    assert_int_equal(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch), 0);
+    return read_sized(name, sizeof(uint64_t));
 }
 
 /* The counters of an arena in the last snapshot. */
