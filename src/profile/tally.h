@@ -1,0 +1,91 @@
+/* tally.h: what samples add up to, by backtrace and thread.
+ *
+ *     trace (the frames) <--- tally ---> profiled_thread
+ *                               ^
+ *                               | a mark
+ *                         sampled block
+ *
+ * A tally sums the samples that one thread took at one trace: those whose blocks live, and, where
+ * it is asked for, all. It lives as long as one of its blocks does (or for good, when it keeps all
+ * sums); a trace as long as a tally has it; a thread's record as long as the thread or a tally.
+ *
+ * Blocks may be freed by any thread: sums change under the lock of a stripe of the table, which the
+ * hash picks. No two of these locks are ever held at once, but at fork.
+ *
+ * Thread safety: all functions may be called by any thread; none allocates from the program's heap.
+ */
+#ifndef PROFILE_TALLY_H
+#define PROFILE_TALLY_H
+
+#include "base/check.h"
+#include "os/lock.h"
+
+#include <stddef.h>
+
+enum {
+    TRACE_DEPTH_MAX = 256, /* frames; more are cut */
+    THREAD_NAME_BYTES = 16,
+};
+
+/* A sampled block. */
+struct sample_size {
+    size_t usable_bytes;
+    size_t requested_bytes;
+    uint64_t weight; /* blocks that it stands for, draw_weight() */
+};
+
+struct tally_sums {
+    uint64_t objects;
+    uint64_t usable_bytes;
+    uint64_t requested_bytes;
+    uint64_t weighted_objects; /* with WEIGHT_BITS of fraction (draw.h) */
+    uint64_t weighted_bytes;   /* usable ones */
+};
+
+/* Made with a thread's first sample. */
+struct profiled_thread {
+    uint64_t number;       /* immutable: in the order of first samples, from 0 on */
+    _Atomic uint32_t uses; /* tallies, and the thread itself; acquire and release */
+    char name[THREAD_NAME_BYTES];
+    struct profiled_thread *next; /* of the free ones: under the pool's lock */
+};
+
+struct trace {
+    struct trace *next; /* in its bucket, or of the free ones: under that lock, like uses */
+    uint64_t hash;      /* immutable, like what follows but uses */
+    uint32_t depth;
+    uint32_t uses;     /* tallies */
+    uintptr_t frame[]; /* return addresses, innermost first */
+};
+
+struct tally {
+    struct tally *next; /* in its bucket, or of the free ones */
+    struct trace *trace;
+    struct profiled_thread *thread;
+    uint64_t hash;
+    struct tally_sums live; /* under the stripe's lock */
+    struct tally_sums all;  /* likewise; 0 unless all sums are kept */
+};
+
+/* Before the first sample: whether all sums are kept. */
+void tally_start(bool keeps_all);
+
+/* A record for the calling thread; NULL when memory is refused. The thread gives it up when it
+ * ends. */
+MUST_USE struct profiled_thread *tally_thread_begin(void);
+void tally_thread_end(struct profiled_thread *thread);
+
+/* Adds a sample of the thread at a trace of `depth` frames. Result: the tally, for tally_remove();
+ * NULL when memory is refused: nothing was added. */
+MUST_USE struct tally *tally_add(struct profiled_thread *thread, const uintptr_t *frames,
+                                 unsigned depth, const struct sample_size *size);
+/* Its block is freed. The size is what was added. */
+void tally_remove(struct tally *tally, const struct sample_size *size);
+
+/* Visits each tally, under the lock of its stripe: no sum of it changes meanwhile. */
+void tally_visit(void (*visit)(const struct tally *tally, void *opaque), void *opaque);
+
+/* For fork, and the statistics of locks: visits all locks in their order. */
+void tally_visit_locks(void (*visit)(struct lock *lock));
+
+#endif
