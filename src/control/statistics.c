@@ -311,8 +311,8 @@ ALWAYS_INLINE bool copy_all_bins(struct arena_statistics *part, struct arena *ar
 
 static bool copy_bins(struct arena_statistics *part, struct arena *arena, bool has_copy)
 {
-    return LIKELY(arena->shards == NULL) ? copy_all_bins(part, arena, has_copy, false)
-                                         : copy_all_bins(part, arena, has_copy, true);
+    return LIKELY(arena_shards(arena) == NULL) ? copy_all_bins(part, arena, has_copy, false)
+                                               : copy_all_bins(part, arena, has_copy, true);
 }
 
 /* The page heap does not know which pages of slabs have no memory. */

@@ -80,7 +80,7 @@ static struct arena *new_arena(void)
         holes_init(&arena->bin[i].holes);
     }
     if (UNLIKELY(shards_wanted)) {
-        arena->shards = shards_new();
+        atomic_store_explicit(&arena->shards, shards_new(), memory_order_release);
     }
     begin(arena);
     return arena;
@@ -490,32 +490,6 @@ again:
         goto again;
     }
     return filled;
-}
-
-/* After regions came back: the slab may join or leave the queue. `before` is its free_count until
- * then. Result: a slab to delete once the lock is free, or NULL. Lock held. */
-static struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before)
-{
-    if (slab->free_count == slab->region_count) {
-        if (before > 0) {
-            bin_remove(bin, slab);
-        }
-        if (bin->empty == NULL) {
-            bin->empty = slab;
-            return NULL;
-        }
-        bin->counters.current_slabs--;
-        bin->counters.slab_regions -= slab->region_count;
-        if (UNLIKELY(slab->purged != 0)) {
-            bin->holes.purged_pages -= bits_count(slab->purged);
-            holes_note_end(slab);
-        }
-        return slab;
-    }
-    if (before == 0) {
-        bin_append(bin, slab);
-    }
-    return NULL;
 }
 
 /* Blocks of one batch that are neighbours in one slab: those of a program that frees in the order

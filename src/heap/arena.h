@@ -107,9 +107,14 @@ struct arena {
     /* Its part of the snapshot, opaque here: written under the control lock, release. */
     _Atomic(struct arena_statistics *) statistics;
     struct arena_statistics *old_statistics; /* of a former arena: memory for it; control lock */
-    struct shards *shards;                   /* immutable; NULL: each class has but one bin */
-    char name[ARENA_NAME_BYTES];             /* under the lock of the table; empty: by its index */
+    _Atomic(struct shards *) shards; /* NULL: each class has but one bin; written once, release */
+    char name[ARENA_NAME_BYTES];     /* under the lock of the table; empty: by its index */
 };
+
+static inline struct shards *arena_shards(struct arena *arena)
+{
+    return atomic_load_explicit(&arena->shards, memory_order_acquire);
+}
 
 /* The queue of a bin. Lock held. */
 static inline void bin_append(struct bin *bin, struct run *slab)

@@ -58,6 +58,32 @@ static inline void holes_note_end(const struct run *slab)
     }
 }
 
+/* After regions came back: the slab may join or leave the queue. `before` is its free_count until
+ * then. Result: a slab to delete once the lock is free, or NULL. Lock held. */
+static inline struct run *bin_settle(struct bin *bin, struct run *slab, unsigned before)
+{
+    if (slab->free_count == slab->region_count) {
+        if (before > 0) {
+            bin_remove(bin, slab);
+        }
+        if (bin->empty == NULL) {
+            bin->empty = slab;
+            return NULL;
+        }
+        bin->counters.current_slabs--;
+        bin->counters.slab_regions -= slab->region_count;
+        if (UNLIKELY(slab->purged != 0)) {
+            bin->holes.purged_pages -= bits_count(slab->purged);
+            holes_note_end(slab);
+        }
+        return slab;
+    }
+    if (before == 0) {
+        bin_append(bin, slab);
+    }
+    return NULL;
+}
+
 /* Gives the holes of one of the arena's bins back: of all slabs, or (HOLES_SPARE) not of those that
  * serve next. */
 void holes_sweep(struct arena *arena, struct bin *bin, uint8_t class_index, unsigned which);

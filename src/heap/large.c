@@ -36,7 +36,7 @@ static bool fits_a_run(size_t size_bytes, size_t alignment)
     return size_bytes <= (size_t)RUN_PAGES_MAX * PAGE_BYTES && alignment <= CHUNK_BYTES;
 }
 
-static unsigned code_of_run_size(size_t size_bytes)
+unsigned large_run_code(size_t size_bytes)
 {
     bool is_cached = size_bytes >= LARGE_SIZE_MIN && size_bytes <= CACHED_SIZE_MAX;
     return is_cached ? class_code(class_of(size_bytes)) : CODE_RUN;
@@ -92,7 +92,7 @@ static void *run_block(struct arena *arena, size_t size_bytes, size_t alignment,
     if (UNLIKELY(run == NULL) && (run = run_after_growth(arena, request, zeroed)) == NULL) {
         return NULL;
     }
-    map_set_code(run->first, code_of_run_size(size_bytes));
+    map_set_code(run->first, large_run_code(size_bytes));
     return run->first;
 }
 
@@ -263,7 +263,7 @@ void large_free_mappings(struct arena *arena)
         if (huge == NULL) {
             return;
         }
-        large_free(huge->base, CODE_HUGE);
+        large_free(huge->base, map_code(huge->base));
     }
 }
 
@@ -418,7 +418,7 @@ static bool resize_run(void *block, size_t size_bytes, bool zero)
     } else if (size_bytes < old_bytes) {
         run_shrink(run, page_count, large_index_of(size_bytes));
     }
-    map_set_code(block, code_of_run_size(size_bytes));
+    map_set_code(block, large_run_code(size_bytes));
     return true;
 }
 
@@ -509,7 +509,7 @@ void *large_move(void *block, unsigned code, size_t size_bytes, size_t alignment
 
 struct arena *large_arena(const void *block, unsigned code)
 {
-    if (code == CODE_HUGE || code == CODE_SPECIAL) {
+    if (code == CODE_HUGE || code == CODE_SPECIAL || code == CODE_SAMPLED_HUGE) {
         return ((struct huge *)map_owner(block))->arena;
     }
     return arena_of_run(run_of(block));

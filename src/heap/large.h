@@ -47,6 +47,9 @@ enum { GROWING_BYTES = 192 * 1024 };
  * when memory is refused, or blocks may be special. */
 MUST_USE void *large_alloc_growing(struct arena *arena, size_t size_bytes);
 
+/* The class code of a run's block of size_bytes. */
+unsigned large_run_code(size_t size_bytes);
+
 /* The class by which a run's block is counted, of a multiple of 4 KiB up to 1 MiB. */
 uint8_t large_index_of(size_t size_bytes);
 /* Counts a mapped block of an arena that has counters, and one that goes. */

@@ -6,7 +6,7 @@
 #include "heap/reset.h"
 
 #include "heap/holes.h"
-#include "heap/large.h"
+#include "heap/sampled.h"
 #include "heap/shards.h"
 #include "pages/extent.h"
 
@@ -67,6 +67,9 @@ void arena_reset(struct arena *arena)
         for (unsigned shard = 0; (bin = shards_bin(arena, i, shard)) != NULL; shard++) {
             reset_bin(arena, bin);
         }
+    }
+    if (sampled_end != NULL) {
+        sampled_forget_runs(arena);
     }
     page_heap_free_large_runs(&arena->pages);
     large_free_mappings(arena);

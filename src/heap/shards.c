@@ -20,6 +20,8 @@ struct shards {
     /* All but the first bin of a class; NULL: not made. Written under the lock of the table,
      * release; any thread reads, acquire: it publishes bins that are ready. */
     _Atomic(struct shard *) further[SMALL_CLASSES];
+    /* Likewise: the bin of sampled blocks. */
+    _Atomic(struct shard *) sampled[SMALL_CLASSES];
 };
 
 bool shards_wanted;
@@ -51,9 +53,8 @@ uint16_t shards_join_slow(struct shards *shards, enum shards_joiner joiner)
 }
 
 /* The lock of the table is held. */
-static struct shard *make_further(uint8_t class_index)
+static struct shard *make_shards(unsigned count)
 {
-    unsigned count = shards_count(class_index) - 1;
     struct shard *shard = meta_alloc(count * sizeof *shard, _Alignof(struct shard));
     for (unsigned i = 0; shard != NULL && i < count; i++) {
         lock_init(&shard[i].bin.lock, LOCK_BIN);
@@ -70,7 +71,7 @@ static NOINLINE struct shard *further_slow(struct shards *shards, uint8_t class_
     lock_acquire(arena_table_lock());
     struct shard *shard = atomic_load_explicit(&shards->further[class_index], memory_order_relaxed);
     if (shard == NULL) {
-        shard = make_further(class_index);
+        shard = make_shards(shards_count(class_index) - 1);
         atomic_store_explicit(&shards->further[class_index], shard, memory_order_release);
     }
     lock_release(arena_table_lock());
@@ -82,21 +83,60 @@ static struct shard *further_of(struct shards *shards, uint8_t class_index)
     return atomic_load_explicit(&shards->further[class_index], memory_order_acquire);
 }
 
+static struct shard *sampled_of(struct shards *shards, uint8_t class_index)
+{
+    return atomic_load_explicit(&shards->sampled[class_index], memory_order_acquire);
+}
+
 struct bin *shards_pick(struct arena *arena, uint8_t class_index, unsigned number)
 {
     unsigned index = number % shards_count(class_index);
-    if (index == 0 || arena->shards == NULL) {
+    struct shards *shards = arena_shards(arena);
+    if (index == 0 || shards == NULL) {
         return &arena->bin[class_index];
     }
-    struct shard *shard = further_of(arena->shards, class_index);
-    shard = LIKELY(shard != NULL) ? shard : further_slow(arena->shards, class_index);
+    struct shard *shard = further_of(shards, class_index);
+    shard = LIKELY(shard != NULL) ? shard : further_slow(shards, class_index);
     return shard != NULL ? &shard[index - 1].bin : &arena->bin[class_index];
 }
 
 struct bin *shards_further(struct shards *shards, uint8_t class_index, unsigned index)
 {
     struct shard *shard = further_of(shards, class_index);
-    return shard == NULL || index >= shards_count(class_index) ? NULL : &shard[index - 1].bin;
+    unsigned made = shard != NULL ? shards_count(class_index) - 1 : 0;
+    if (index <= made) {
+        return &shard[index - 1].bin;
+    }
+    struct shard *sampled = sampled_of(shards, class_index);
+    return index == made + 1 && sampled != NULL ? &sampled->bin : NULL;
+}
+
+static NOINLINE struct shard *sampled_slow(struct arena *arena, uint8_t class_index)
+{
+    if (lock_is_own_fork()) {
+        return NULL;
+    }
+    struct shard *sampled = NULL;
+    lock_acquire(arena_table_lock());
+    struct shards *shards = arena_shards(arena);
+    if (shards == NULL) {
+        shards = shards_new();
+        atomic_store_explicit(&arena->shards, shards, memory_order_release);
+    }
+    if (shards != NULL && (sampled = sampled_of(shards, class_index)) == NULL) {
+        sampled = make_shards(1);
+        atomic_store_explicit(&shards->sampled[class_index], sampled, memory_order_release);
+    }
+    lock_release(arena_table_lock());
+    return sampled;
+}
+
+struct bin *shards_sampled_bin(struct arena *arena, uint8_t class_index)
+{
+    struct shards *shards = arena_shards(arena);
+    struct shard *sampled = shards != NULL ? sampled_of(shards, class_index) : NULL;
+    sampled = LIKELY(sampled != NULL) ? sampled : sampled_slow(arena, class_index);
+    return sampled != NULL ? &sampled->bin : NULL;
 }
 
 uint64_t shards_taken(struct arena *arena, uint8_t class_index)

@@ -1,13 +1,15 @@
-/* shards.h: the bins of a class in an arena, where the option bin_shards asks for more than one.
+/* shards.h: the bins of a class in an arena, where the option bin_shards asks for more than one, or
+ * sampled blocks want one of their own (sampled.h).
  *
  * A slab belongs to the bin that made it, and its blocks go back there. Each cache that joins an
  * arena has a number, which picks one bin of each class: as many threads fill from a class at once
  * as it has bins, each with a lock of its own.
  *
- * The first bin of a class is in the arena; further ones are made when a cache first wants one, and
- * stay for good. Where their memory is refused the first serves all.
+ * The first bin of a class is in the arena; further ones are made when a cache first wants one,
+ * that of sampled blocks with the first of these, and stay for good. Where memory for further ones
+ * is refused the first serves all.
  *
- * Invariant: a class has one bin, or as many as the option says; they lie side by side.
+ * Invariant: for blocks that are not sampled a class has one bin, or as many as the option says.
  *
  * Thread safety: all functions may be called by any thread.
  */
@@ -36,7 +38,8 @@ uint16_t shards_join_slow(struct shards *shards, enum shards_joiner joiner);
 /* The number of a cache that comes to an arena. */
 static inline uint16_t shards_join(struct arena *arena, enum shards_joiner joiner)
 {
-    return LIKELY(arena->shards == NULL) ? 0 : shards_join_slow(arena->shards, joiner);
+    struct shards *shards = arena_shards(arena);
+    return LIKELY(shards == NULL) ? 0 : shards_join_slow(shards, joiner);
 }
 
 /* The bin that a cache's number picks. No lock but those before LOCK_ARENAS may be held. */
@@ -44,14 +47,20 @@ struct bin *shards_pick(struct arena *arena, uint8_t class_index, unsigned numbe
 
 struct bin *shards_further(struct shards *shards, uint8_t class_index, unsigned index);
 
-/* Bin number `index` of a class, from 0 on; NULL at the end of those that were made. */
+/* Bin number `index` of a class, from 0 on; NULL at the end of those that were made. That of
+ * sampled blocks is the last. */
 static inline struct bin *shards_bin(struct arena *arena, uint8_t class_index, unsigned index)
 {
     if (index == 0) {
         return &arena->bin[class_index];
     }
-    return LIKELY(arena->shards == NULL) ? NULL : shards_further(arena->shards, class_index, index);
+    struct shards *shards = arena_shards(arena);
+    return LIKELY(shards == NULL) ? NULL : shards_further(shards, class_index, index);
 }
+
+/* The bin of sampled blocks of a class, made when there is none. NULL when memory is refused, or
+ * the caller is inside fork. No lock but those before LOCK_ARENAS may be held. */
+MUST_USE struct bin *shards_sampled_bin(struct arena *arena, uint8_t class_index);
 
 /* How often the locks of a class's further bins were taken, as lock_acquire_count(). */
 uint64_t shards_taken(struct arena *arena, uint8_t class_index);

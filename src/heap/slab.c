@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/mistake.h"
 #include "config/options.h"
+#include "heap/sampled.h"
 #include "heap/special.h"
 #include "os/os.h"
 
@@ -81,7 +82,7 @@ static void place_regions(struct run *slab)
 }
 
 /* A slab of a fresh run. */
-ALWAYS_INLINE struct run *make_slab(struct run *slab, uint8_t class_index)
+ALWAYS_INLINE struct run *make_slab(struct run *slab, uint8_t class_index, unsigned code)
 {
     if (slab == NULL) {
         return NULL;
@@ -93,7 +94,7 @@ ALWAYS_INLINE struct run *make_slab(struct run *slab, uint8_t class_index)
     slab->fresh = 0;
     slab->purged = 0;
     slab->free_count = slab->region_count;
-    map_set_codes(base, slab->page_count, class_code(class_index));
+    map_set_codes(base, slab->page_count, code);
     ASSERT_SLOW(slab_is_valid(slab));
     return slab;
 }
@@ -103,7 +104,8 @@ static NOINLINE struct run *slab_new_slow(struct page_heap *heap, uint8_t class_
 {
     unsigned page_count = slab_shapes[class_index].page_count;
     struct run *run = special_slab(heap, page_count);
-    return make_slab(run != NULL ? run : run_alloc_slab(heap, page_count), class_index);
+    return make_slab(run != NULL ? run : run_alloc_slab(heap, page_count), class_index,
+                     class_code(class_index));
 }
 
 struct run *slab_new(struct page_heap *heap, uint8_t class_index)
@@ -111,7 +113,13 @@ struct run *slab_new(struct page_heap *heap, uint8_t class_index)
     if (UNLIKELY(special_guard_small > 0)) {
         return slab_new_slow(heap, class_index);
     }
-    return make_slab(run_alloc_slab(heap, slab_shapes[class_index].page_count), class_index);
+    return make_slab(run_alloc_slab(heap, slab_shapes[class_index].page_count), class_index,
+                     class_code(class_index));
+}
+
+void slab_make(struct run *run, uint8_t class_index, unsigned code)
+{
+    (void)make_slab(run, class_index, code);
 }
 
 /* Pages of an empty slab that may hold data. */
@@ -123,17 +131,21 @@ ALWAYS_INLINE unsigned touched_pages(const struct run *slab)
     return slab->fresh == 0 ? 0 : touched < slab->page_count ? touched : slab->page_count;
 }
 
-static NOINLINE void delete_guarded(struct run *slab)
+static NOINLINE void delete_other(struct run *slab)
 {
     map_set_codes(chunk_page_address(slab->chunk, slab->page), slab->page_count, 0);
-    special_slab_free(slab, touched_pages(slab));
+    if (slab->large_index == LARGE_SAMPLED) {
+        sampled_slab_free(slab);
+    } else {
+        special_slab_free(slab, touched_pages(slab));
+    }
 }
 
 void slab_delete(struct run *slab)
 {
     ASSERT(slab->free_count == slab->region_count);
-    if (UNLIKELY(slab->large_index == LARGE_GUARDED)) {
-        delete_guarded(slab);
+    if (UNLIKELY(slab->large_index < LARGE_REUSED)) { /* guarded, or sampled */
+        delete_other(slab);
         return;
     }
     map_set_codes(chunk_page_address(slab->chunk, slab->page), slab->page_count, 0);
@@ -296,8 +308,7 @@ static bool holes_are_free(const struct run *slab)
     return true;
 }
 
-/* Number of the region that starts at the pointer, or RUN_REGIONS_MAX when none does. */
-static unsigned region_index(const struct run *slab, const void *region)
+unsigned slab_region_index(const struct run *slab, const void *region)
 {
     uintptr_t offset = (uintptr_t)region - (uintptr_t)slab->first;
     if (offset >= (size_t)slab->page_count * PAGE_BYTES) {
@@ -324,7 +335,7 @@ COLD NOINLINE unsigned slab_put_faultless(struct run *slab, const char *region, 
         if (slab_put(slab, each, 1) == NULL) {
             put++;
         } else {
-            bool is_start = region_index(slab, each) != RUN_REGIONS_MAX;
+            bool is_start = slab_region_index(slab, each) != RUN_REGIONS_MAX;
             slab_note_fault(faults, (struct slab_fault){each, is_start});
         }
     }

@@ -50,6 +50,12 @@ unsigned slab_region_count(uint8_t class_index);
 /* A slab of the class with all regions free. NULL when memory is refused. */
 MUST_USE struct run *slab_new(struct page_heap *heap, uint8_t class_index);
 
+/* Makes a slab of a run that has the pages of its class; the code stands in the map for them. */
+void slab_make(struct run *run, uint8_t class_index, unsigned code);
+
+/* Number of the region that starts at the pointer, or RUN_REGIONS_MAX when none does. */
+unsigned slab_region_index(const struct run *slab, const void *region);
+
 /* Gives back the pages of a slab whose regions are all free. */
 void slab_delete(struct run *slab);
 

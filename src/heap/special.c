@@ -7,7 +7,7 @@
 
 #include "base/bits.h"
 #include "config/options.h"
-#include "heap/large.h"
+#include "heap/sampled.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -148,6 +148,9 @@ static struct run *run_of(const void *block)
 
 bool special_starts(const void *block, unsigned code)
 {
+    if (code >= CODE_SAMPLED) {
+        return sampled_starts(block, code);
+    }
     if (code == CODE_SHIFTED) {
         return run_of(block)->first == block;
     }
@@ -157,6 +160,9 @@ bool special_starts(const void *block, unsigned code)
 
 size_t special_size(const void *block, unsigned code)
 {
+    if (code >= CODE_SAMPLED) {
+        return sampled_size(block, code);
+    }
     if (code == CODE_SHIFTED) {
         return ((size_t)run_of(block)->page_count - 1) * PAGE_BYTES;
     }
@@ -175,6 +181,10 @@ static void free_shifted_run(struct run *run)
 
 void special_free(void *block, unsigned code)
 {
+    if (code >= CODE_SAMPLED) {
+        sampled_free(block, code);
+        return;
+    }
     if (code == CODE_SHIFTED) {
         free_shifted_run(run_of(block));
         return;
@@ -223,7 +233,7 @@ static bool resize_mapping(struct huge *huge, size_t old_bytes, size_t size_byte
 bool special_resize(void *block, unsigned code, size_t size_bytes, bool zero)
 {
     size_t old_bytes = special_size(block, code);
-    if (size_bytes <= CACHED_SIZE_MAX) {
+    if (size_bytes <= CACHED_SIZE_MAX || code >= CODE_SAMPLED) {
         return false;
     }
     bool done = size_bytes == old_bytes ||

@@ -32,10 +32,11 @@ void special_start(void);
 /* A block above 32 KiB as large_alloc() promises it, if it is to be a special one; or NULL. */
 MUST_USE void *special_alloc(struct arena *arena, size_t size_bytes, size_t alignment, bool zero);
 
-/* Whether a block starts at the address, whose page has the code, CODE_SHIFTED or CODE_SPECIAL. */
+/* Whether a block starts at the address, whose page has the code, CODE_SHIFTED or above. */
 bool special_starts(const void *block, unsigned code);
 
-/* As large.h says, for blocks of these two codes. */
+/* As large.h says, for blocks of these codes; those of sampled.h, which do not resize, are handed
+ * on there. */
 size_t special_size(const void *block, unsigned code);
 void special_free(void *block, unsigned code);
 MUST_USE bool special_resize(void *block, unsigned code, size_t size_bytes, bool zero);

@@ -60,7 +60,8 @@ struct run {
     uint32_t slot;        /* its index in the chunk's run array */
     struct run *previous; /* slab, under the bin's lock */
     struct run *next;     /* likewise; a kept slab's: under the page heap's */
-    uint64_t purged;      /* slab, under the bin's lock: pages without memory, see slab.h */
+    uint64_t purged;      /* slab, under the bin's lock: pages without memory, see slab.h; sampled
+                           * block: its mark */
     struct bin *bin;      /* slab: whose it is; immutable */
 };
 

@@ -33,6 +33,7 @@ struct huge {
     size_t margin_bytes;   /* then what size_bytes has beyond the block */
     struct extent *extent; /* of a hook's memory: never kept for reuse */
     uint64_t freed_at_ns;
+    uint64_t mark;         /* of a sampled block */
     struct huge *previous; /* kept mappings, oldest first; or free descriptors */
     struct huge *next;
 };

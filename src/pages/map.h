@@ -46,7 +46,9 @@ enum {
     CODE_HUGE = 43 * CODE_SCALE,    /* a block with a mapping of its own, above 1 MiB */
     CODE_SHIFTED = 44 * CODE_SCALE, /* a block of its own run that starts within a page */
     CODE_SPECIAL = 45 * CODE_SCALE, /* a block within a mapping of its own: shifted or guarded */
-    CODE_BINS = 46,                 /* bins that a code can name */
+    CODE_SAMPLED = 46 * CODE_SCALE, /* a region of a sampled slab, or a block of its own run */
+    CODE_SAMPLED_HUGE = 47 * CODE_SCALE, /* a block with a mapping of its own */
+    CODE_BINS = 48,                      /* bins that a code can name */
 };
 
 struct map_leaf {

@@ -27,8 +27,9 @@ enum {
     RUN_PAGES_MAX = 256,  /* 1 MiB: larger blocks have mappings of their own */
     LARGE_CLASSES = 25,   /* classes of 16 KiB .. 1 MiB, that runs serve */
     LARGE_NONE = 0xff,    /* a slab */
-    LARGE_GUARDED = 0xfe, /* a slab between guard pages */
-    LARGE_REUSED = 0xfd,  /* a slab where another one was, whose data is in no bit of the chunk */
+    LARGE_REUSED = 0xfe,  /* a slab where another one was, whose data is in no bit of the chunk */
+    LARGE_GUARDED = 0xfd, /* a slab between guard pages */
+    LARGE_SAMPLED = 0xfc, /* a slab with a page of marks behind it (sampled.h) */
     /* Freed large blocks that stay whole for the next request of their size: a program that
      * allocates and frees one buffer over and over meets no bitmap. These numbers:
      * docs/decisions/recent-runs-and-stretches.md. */
