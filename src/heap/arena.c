@@ -417,17 +417,10 @@ static struct run *bin_add_slab(struct bin *bin, struct page_heap *pages, uint8_
     if (slab != NULL) {
         bin->empty = NULL;
         bin->counters.reslab_count++;
-    } else {
-        slab = slab_new(pages, class_index);
-        if (slab == NULL) {
-            return NULL;
-        }
-        slab->bin = bin;
-        bin->counters.slab_count++;
-        bin->counters.current_slabs++;
-        bin->counters.slab_regions += slab->region_count;
+        bin_append(bin, slab);
+    } else if ((slab = slab_new(pages, class_index)) != NULL) {
+        bin_adopt(bin, slab);
     }
-    bin_append(bin, slab);
     return slab;
 }
 

@@ -126,6 +126,16 @@ static inline void bin_append(struct bin *bin, struct run *slab)
     bin->counters.queued_slabs++;
 }
 
+/* A new slab is the bin's. Lock held. */
+static inline void bin_adopt(struct bin *bin, struct run *slab)
+{
+    slab->bin = bin;
+    bin->counters.slab_count++;
+    bin->counters.current_slabs++;
+    bin->counters.slab_regions += slab->region_count;
+    bin_append(bin, slab);
+}
+
 static inline void bin_remove(struct bin *bin, struct run *slab)
 {
     *(slab->previous != NULL ? &slab->previous->next : &bin->first) = slab->next;

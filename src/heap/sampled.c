@@ -42,16 +42,16 @@ static struct run *new_slab(struct page_heap *heap, uint8_t class_index)
 /* The first slab with a free region, in the queue. Lock held. */
 static struct run *slab_to_take_from(struct bin *bin, struct page_heap *heap, uint8_t class_index)
 {
-    struct run *slab = bin->first != NULL ? bin->first : bin->empty;
-    if (bin->first == NULL && slab != NULL) {
+    struct run *slab = bin->first;
+    if (slab != NULL) {
+        return slab;
+    }
+    slab = bin->empty;
+    if (slab != NULL) {
         bin->empty = NULL;
         bin_append(bin, slab);
-    } else if (slab == NULL && (slab = new_slab(heap, class_index)) != NULL) {
-        slab->bin = bin;
-        bin->counters.slab_count++;
-        bin->counters.current_slabs++;
-        bin->counters.slab_regions += slab->region_count;
-        bin_append(bin, slab);
+    } else if ((slab = new_slab(heap, class_index)) != NULL) {
+        bin_adopt(bin, slab);
     }
     return slab;
 }
