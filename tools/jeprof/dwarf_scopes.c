@@ -301,6 +301,11 @@ static struct dwarf_unit *find_function(struct dwarf_scopes *scopes, uint64_t ad
     if (!unit->is_read) {
         unit_open_split(unit);
         unit_read(unit, false);
+        Dwarf_Lines *lines;
+        size_t line_count;
+        if (dwarf_getsrclines(&unit->die, &lines, &line_count) == 0) {
+            scopes->line_count += line_count;
+        }
     }
     *function = ranges_find(&unit->ranges, address);
     if (*function == NULL && !unit->is_read_deep) {

@@ -30,6 +30,7 @@ struct dwarf_scopes {
     const void *recent; /* the function, by its place in the DWARF, whose calls are in inlined */
     struct inlined_call *inlined;
     size_t inlined_count, inlined_room;
+    size_t line_count; /* rows of lines that libdw holds */
 };
 
 /* One function at an address, or an inlined call there. Texts belong to the DWARF. */

@@ -113,6 +113,28 @@ static const Dwfl_Callbacks callbacks = {
     .debuginfo_path = &debug_path,
 };
 
+static bool is_within(uint64_t offset, uint64_t size, uint64_t end)
+{
+    return offset <= end && size <= end - offset;
+}
+
+/* True when the file goes on as far as its headers say. Section headers mostly stand last. */
+static bool is_whole(const struct elf_file *file, Elf *elf, const GElf_Ehdr *header)
+{
+    size_t size = 0;
+    if (elf_rawfile(elf, &size) == NULL ||
+        !is_within(header->e_shoff, (uint64_t)header->e_shnum * header->e_shentsize, size)) {
+        return false;
+    }
+    for (size_t i = 0; i < file->segment_count; i++) {
+        const GElf_Phdr *segment = &file->segments[i];
+        if (!file->is_without_code && !is_within(segment->p_offset, segment->p_filesz, size)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What libdwfl takes as a module: a file with segments to load, of any machine. */
 static const char *read_segments(struct elf_file *file, Elf *elf)
 {
@@ -139,7 +161,10 @@ static const char *read_segments(struct elf_file *file, Elf *elf)
         file->is_without_code |= (segment->p_flags & PF_X) != 0 && segment->p_filesz == 0;
         file->segment_count++;
     }
-    return file->segment_count > 0 ? NULL : "nothing in it is loaded";
+    if (file->segment_count == 0) {
+        return "nothing in it is loaded";
+    }
+    return is_whole(file, elf, &header) ? NULL : "it is cut short";
 }
 
 /* Takes the descriptor over. */

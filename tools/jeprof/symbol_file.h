@@ -1,8 +1,8 @@
 /* symbol_file.h: the file behind mappings of one path: which one it is, and the frames it knows.
  *
  * The mapping's path need not lead to the file that ran: the program may be given by hand,
- * libraries may lie below other folders, be deleted, or be replaced. Where the build id of the mapping is
- * known, a file with another one is not used; the first place that has the right one is.
+ * libraries may lie below other folders, be deleted, or be replaced. Where the build id of the
+ * mapping is known, a file with another one is not used; the first place that has the right one is.
  */
 #ifndef JEPROF_SYMBOL_FILE_H
 #define JEPROF_SYMBOL_FILE_H

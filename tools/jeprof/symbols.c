@@ -7,6 +7,7 @@
 #include "symbol_file.h"
 #include "text_pool.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FIRST_ANSWERS = 1024 };
+enum {
+    FIRST_ANSWERS = 1024,
+    /* Rows of line tables that may be held, at 40 bytes and 8 for their order. Opening a file again
+     * costs libdw a look at each unit's head. */
+    LINES_MAX = 2 << 20,
+};
 
 struct answer {
     uint64_t address;
@@ -160,16 +166,16 @@ static void set_debug_places(struct symbol_source *source)
 {
     const struct symbols_options *options = &source->options;
     const char **files = memory_take(options->debug_path_count, sizeof *files);
-    size_t size = sizeof ":.debug:/usr/lib/debug";
-    for (size_t i = 0; i < options->debug_path_count; i++) {
-        size += strlen(options->debug_paths[i]) + 1;
-    }
+    size_t size = sizeof ":.debug:/usr/lib/debug" + options->debug_path_count * (PATH_MAX + 1);
     char *path = memory_take(size, 1);
     /* Beside the file, then in .debug beside it; the rest are folders of debug files. */
     char *end = stpcpy(path, ":.debug");
     for (size_t i = 0; i < options->debug_path_count; i++) {
-        if (is_folder(options->debug_paths[i])) {
-            end = stpcpy(stpcpy(end, ":"), options->debug_paths[i]);
+        char folder[PATH_MAX];
+        if (is_folder(options->debug_paths[i]) &&
+            realpath(options->debug_paths[i], folder) != NULL) {
+            /* A relative one would be below the folder of the file that is looked at. */
+            end = stpcpy(stpcpy(end, ":"), folder);
         } else {
             files[source->places.file_count++] = options->debug_paths[i];
         }
@@ -335,8 +341,12 @@ void symbols_find_all(struct symbols *symbols, const uint64_t *addresses, size_t
             answer_question(symbols, &questions[i]);
         }
         size_t file = question_file(&questions[i]);
-        if (file != NO_FILE && (i + 1 == count || question_file(&questions[i + 1]) != file)) {
-            symbol_file_close(&symbols->files[file]);
+        if (file == NO_FILE) {
+            continue;
+        }
+        bool is_last = i + 1 == count || question_file(&questions[i + 1]) != file;
+        if (is_last || symbols->files[file].scopes.line_count > LINES_MAX) {
+            symbol_file_close(&symbols->files[file]); /* the next address opens it again */
         }
     }
     free(questions);

@@ -9,7 +9,8 @@ find_path(DG_LIBIBERTY_INCLUDE libiberty/demangle.h)
 find_library(DG_LIBIBERTY iberty)
 mark_as_advanced(DG_LIBDW_INCLUDE DG_LIBDW DG_LIBELF DG_LIBIBERTY_INCLUDE DG_LIBIBERTY)
 
-if(DG_GLIBC AND NOT CMAKE_CROSSCOMPILING AND DG_LIBDW_INCLUDE AND DG_LIBDW AND DG_LIBELF AND DG_LIBIBERTY_INCLUDE AND DG_LIBIBERTY)
+if(DG_GLIBC AND NOT CMAKE_CROSSCOMPILING AND DG_LIBDW_INCLUDE AND DG_LIBDW AND DG_LIBELF
+    AND DG_LIBIBERTY_INCLUDE AND DG_LIBIBERTY)
   add_library(jeprof_symbols STATIC symbols.c symbol_file.c symbol_name.c symbol_table.c elf_file.c
     dwarf_scopes.c text_pool.c)
   target_compile_definitions(jeprof_symbols PRIVATE _GNU_SOURCE)
