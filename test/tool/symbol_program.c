@@ -1,4 +1,4 @@
-/* symbol_program.c: knows where it is: prints its mappings, then the stack of each call of record().
+/* symbol_program.c: prints its mappings, then the stack of each call of record().
  *
  * Goal: the test of jeprof's symbols has answers that come from the program itself. Method: each
  * function of a chain hands its name and the line of its call down, some are inlined; record()

@@ -6,9 +6,9 @@
 
 Writes C files with deep inlining and many types, builds a program of ten copies of each (-O2 -g3),
 and looks random addresses of its code up. What was compiled before stays in the folder, so that a
-run that was interrupted goes on. --counts adds instructions by callgrind, --others times binutils' addr2line and
-upstream's jeprof on the same addresses, --check fails above 10 s or 1 GB, or with less than 300 MB
-of DWARF, macros not counted.
+run that was interrupted goes on. --counts adds instructions by callgrind, --others
+times binutils' addr2line and upstream's jeprof on the same addresses, --check fails above 10 s of
+the processor or 1 GB, or with less than 300 MB of DWARF, macros not counted.
 """
 import argparse
 import os
@@ -112,7 +112,7 @@ def sections(program):
 
 
 def timed(command, text, folder):
-    """Wall and processor's seconds, peak of memory in KiB, and the last line of stderr."""
+    """A text with the figures, the processor's seconds, KiB at most, and stderr's last line."""
     path = os.path.join(folder, "input.txt")
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
@@ -128,8 +128,9 @@ def timed(command, text, folder):
         last = (errors.read().splitlines() or [""])[-1]
     if status != 0:
         sys.exit(f"symbols_bench.py: FAILED: {command[0]}: {last}")
-    return (f"{seconds:.2f} s ({usage.ru_utime:.2f} user, {usage.ru_stime:.2f} system), "
-            f"{usage.ru_maxrss} KiB"), seconds, usage.ru_maxrss, last
+    busy = usage.ru_utime + usage.ru_stime
+    figures = f"{seconds:.2f} s, {busy:.2f} s of the processor, {usage.ru_maxrss} KiB"
+    return figures, busy, usage.ru_maxrss, last
 
 
 def instructions(command, text, folder):
