@@ -1,4 +1,5 @@
-# symbol_programs.cmake: the programs that the tests of jeprof's symbols read, in ${symbol_programs}.
+# symbol_programs.cmake: the programs that the tests of jeprof's symbols read. They are in
+# ${symbol_programs}.
 set(symbol_programs ${CMAKE_BINARY_DIR}/symbol_programs)
 set(sources ${CMAKE_SOURCE_DIR}/test/tool)
 add_custom_command(OUTPUT ${symbol_programs}.stamp

@@ -8,7 +8,7 @@
 #include "elf_file.h"
 #include "symbols.h"
 
-#include <dirent.h>
+#include <dlfcn.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -179,8 +179,8 @@ static void check_unknown(struct symbols *symbols, size_t lines)
 static void test_forms(void **state)
 {
     (void)state;
-    static const char *const programs[] = {"pdwarf5",     "pdwarf4", "pfixed",
-                                           "pcompressed", "psplit",  "plink"};
+    static const char *const programs[] = {"pdwarf5", "pdwarf4", "pfixed",   "pcompressed",
+                                           "psplit",  "plink",   "psegment", "pjoined"};
     for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
         read_output(programs[i]);
         check_calls(open_output(&telling, NULL));
@@ -280,6 +280,31 @@ static void test_debug_paths(void **state)
     }
 }
 
+/* The server is a folder here. Without its library, which libdw loads by itself, nothing is asked. */
+static void test_debuginfod(void **state)
+{
+    (void)state;
+    struct symbols_options options = {.warn = tell};
+    char path[PATH_MAX];
+    char url[PATH_MAX + sizeof "file:///server"];
+    void *library = dlopen("libdebuginfod.so.1", RTLD_LAZY);
+    if (library == NULL) {
+        skip();
+    }
+    dlclose(library);
+    assert_non_null(realpath("cache", path));
+    setenv("DEBUGINFOD_CACHE_PATH", path, 1);
+    assert_non_null(realpath(".", path));
+    snprintf(url, sizeof url, "file://%s/server", path);
+    setenv("DEBUGINFOD_URLS", url, 1);
+    read_output("pid");
+    check_unknown(open_output(&options, NULL), 0);
+    setenv("DEBUGINFOD_URLS", url, 1);
+    options.uses_debuginfod = true;
+    check_calls(open_output(&options, NULL));
+    unsetenv("DEBUGINFOD_URLS");
+}
+
 static void test_build_id(void **state)
 {
     (void)state;
@@ -299,10 +324,10 @@ static void test_build_id(void **state)
     /* A program of another build id is told, and the mapping's own path used if it is right. */
     read_output("pid");
     set_mappings("pid", output.mappings[0].path, id);
-    struct symbols *symbols = open_output(&options, "pdwarf5");
+    struct symbols *symbols = open_output(&options, "pdwarf4");
     check_call(symbols, 0);
     assert_int_equal(told_count, 1);
-    assert_non_null(strstr(told, "pdwarf5: "));
+    assert_non_null(strstr(told, "pdwarf4: "));
     symbols_close(symbols);
 }
 
@@ -477,7 +502,7 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test(test_moved),         cmocka_unit_test(test_deleted),
         cmocka_unit_test(test_damaged),       cmocka_unit_test(test_added_library),
         cmocka_unit_test(test_nowhere),       cmocka_unit_test(test_vdso),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_debuginfod),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
