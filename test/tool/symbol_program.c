@@ -65,6 +65,17 @@ static __attribute__((noinline, section(".text.far"))) void far(void)
     KEEP_FRAME();
 }
 
+/* Assembly as it is written by hand: two functions without a size, and one that ends before the
+ * next begins. */
+__asm__(".text\n"
+        ".globl bare_first, bare_second, sized\n"
+        "bare_first: .space 16\n"
+        "bare_second: .space 16\n"
+        ".type sized, %function\n"
+        "sized: .space 16\n"
+        ".size sized, 4\n"
+        "after_sized: .space 16\n");
+
 static void print_mappings(void)
 {
     FILE *maps = fopen("/proc/self/maps", "re");

@@ -179,8 +179,9 @@ static void check_unknown(struct symbols *symbols, size_t lines)
 static void test_forms(void **state)
 {
     (void)state;
-    static const char *const programs[] = {"pdwarf5", "pdwarf4", "pfixed",   "pcompressed",
-                                           "psplit",  "plink",   "psegment", "pjoined"};
+    static const char *const programs[] = {"pdwarf5",     "pdwarf4", "pfixed",
+                                           "pcompressed", "psplit",  "plink",
+                                           "psegment",    "pjoined", "prelative"};
     for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
         read_output(programs[i]);
         check_calls(open_output(&telling, NULL));
@@ -280,7 +281,7 @@ static void test_debug_paths(void **state)
     }
 }
 
-/* The server is a folder here. Without its library, which libdw loads by itself, nothing is asked. */
+/* The server is a folder here. Its library is loaded by libdw itself, if there is one. */
 static void test_debuginfod(void **state)
 {
     (void)state;
@@ -384,6 +385,8 @@ static void test_damaged(void **state)
         set_mappings("pdwarf5", path, NULL);
         check_unknown(open_output(&telling, NULL), 1);
         assert_int_equal(strncmp(told, path, strlen(path)), 0);
+        bool is_pipe = strcmp(names[i], "pipe") == 0;
+        assert_int_equal(strstr(told, ": not a plain file") != NULL, is_pipe);
     }
 }
 
@@ -450,6 +453,57 @@ static void test_vdso(void **state)
     elf_file_close(&file);
 }
 
+static uint64_t nm_address(const char *list, const char *name)
+{
+    FILE *file = fopen(list, "re");
+    assert_non_null(file);
+    char line[256];
+    uint64_t address;
+    uint64_t found = 0;
+    char symbol[200];
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%" SCNx64 " %*c %199s", &address, symbol) == 2 &&
+            strcmp(symbol, name) == 0) {
+            found = address;
+        }
+    }
+    fclose(file);
+    assert_true(found != 0);
+    return found;
+}
+
+/* A symbol with a size holds its bytes alone, one without holds all up to the next symbol. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *symbol;
+        unsigned offset;
+        const char *name;
+    } places[] = {
+        {"bare_first", 0, "bare_first"},
+        {"bare_first", 15, "bare_first"},
+        {"bare_second", 0, "bare_second"},
+        {"bare_second", 15, "bare_second"},
+        {"sized", 0, "sized"},
+        {"sized", 3, "sized"},
+        {"sized", 4, NULL},
+        {"sized", 15, NULL},
+        {"sized", 16, "after_sized"},
+    };
+    struct symbols *symbols = symbols_open(&telling, "pnone", NULL, 0);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const struct symbol_frame *frames;
+        uint64_t address = nm_address("pnone.nm", places[i].symbol) + places[i].offset;
+        size_t count = symbols_find(symbols, address, &frames);
+        assert_int_equal(count, places[i].name != NULL ? 1 : 0);
+        if (count > 0) {
+            assert_string_equal(frames[0].function, places[i].name);
+        }
+    }
+    symbols_close(symbols);
+}
+
 /* Looks a function up by its linker's name, as nm printed its address. */
 static void check_name(struct symbols *symbols, const char *linker_name, const char *name)
 {
@@ -503,6 +557,7 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test(test_damaged),       cmocka_unit_test(test_added_library),
         cmocka_unit_test(test_nowhere),       cmocka_unit_test(test_vdso),
         cmocka_unit_test(test_names),         cmocka_unit_test(test_debuginfod),
+        cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
