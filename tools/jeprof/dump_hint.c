@@ -1,4 +1,7 @@
-/* dump_hint.c: what to tell someone whose dump is not there. See dump_hint.h. */
+/* dump_hint.c: what to tell someone whose dump is not there. See dump_hint.h.
+ *
+ * The commonest reason is that no setting asked for a dump, the next another prefix.
+ */
 #include "dump_hint.h"
 
 #include <dirent.h>

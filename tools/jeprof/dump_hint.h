@@ -1,4 +1,7 @@
-/* dump_hint.h: what to tell someone whose dump is not there. */
+/* dump_hint.h: what to tell someone whose dump is not there.
+ *
+ * Looks at names and times of files alone.
+ */
 #ifndef JEPROF_DUMP_HINT_H
 #define JEPROF_DUMP_HINT_H
 

@@ -1,4 +1,7 @@
-/* filter.h: a regular expression as Perl has them, searched in texts. */
+/* filter.h: a regular expression as Perl has them, searched in texts.
+ *
+ * A text that it matches anywhere is found; ^ and $ bind it to the ends.
+ */
 #ifndef JEPROF_FILTER_H
 #define JEPROF_FILTER_H
 

@@ -5,9 +5,9 @@
  * the names of addresses. Sections of other names are skipped. Counts are kept as they were
  * sampled: unsample.h scales them.
  *
- * One file is read into one profile; profile_sum.h adds profiles up. Each stack belongs to a source:
- * the mappings that give its addresses a meaning. Files of one process share a source, those of
- * another have their own.
+ * One file is read into one profile; profile_sum.h adds profiles up. Each stack belongs to a
+ * source: the mappings that give its addresses a meaning. Files of one process share a source,
+ * those of another have their own.
  *
  * A file is taken as a whole or not at all: when it is refused the profile is empty, and the error
  * names the file, the line, what stands there and what would be right.

@@ -1,4 +1,7 @@
-/* profile_line.c: takes lines of a profile apart. See profile_line.h. */
+/* profile_line.c: takes lines of a profile apart. See profile_line.h.
+ *
+ * No character behind the end of a line is looked at.
+ */
 #include "profile_line.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* profile_line.h: one line of a profile, taken apart from its left.
  *
- * A line is a slice without its end of line (LF or CR LF). Each line_take_* skips spaces, takes what
- * it names and says whether it stood there; when not, the line is left in the middle, and its form
- * is another.
+ * A line is a slice without its end of line (LF or CR LF). Each line_take_* skips spaces, takes
+ * what it names and says whether it stood there; when not, the line is left in the middle, and its
+ * form is another.
  */
 #ifndef JEPROF_PROFILE_LINE_H
 #define JEPROF_PROFILE_LINE_H

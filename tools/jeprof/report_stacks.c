@@ -1,4 +1,7 @@
-/* report_stacks.c: reports for other programs. See report_stacks.h. */
+/* report_stacks.c: reports for other programs. See report_stacks.h.
+ *
+ * All is sorted before it is written, by texts, not by addresses, which each run has anew.
+ */
 #include "report_stacks.h"
 
 #include <inttypes.h>

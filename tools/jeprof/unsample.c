@@ -1,4 +1,7 @@
-/* unsample.c: scales sampled counts. See unsample.h. */
+/* unsample.c: scales sampled counts. See unsample.h.
+ *
+ * In doubles, as the script does: the last digits must be the same.
+ */
 #include "unsample.h"
 
 #include <math.h>

@@ -2,8 +2,9 @@
  *
  * A view has one kind of count of one thread or of all. Its stacks are lists of frames, innermost
  * first, where an address with inlined functions is several frames. The allocator's own frames, up
- * to the outermost of its public functions or of its shared library in each stack, are not in it, nor is what the filters
- * leave out; a stack without frames is left out as a whole. Two totals tell what that took away.
+ * to the outermost of its public functions or of its shared library in each stack, are not in it,
+ * nor is what the filters leave out; a stack without frames is left out as a whole. Two totals tell
+ * what that took away.
  *
  * Names come from the profile when it has some, else from the files of its mappings.
  */

@@ -1,6 +1,7 @@
 /* profiled_paths.c: a program whose heap profile has something of everything: several call paths to
- * one function, recursion, inlined functions, named threads, freed and large blocks. Its argument
- * is how many rounds it makes.
+ * one function, recursion, inlined functions, named threads, freed and large blocks.
+ *
+ * Goal: dumps for check_upstream_jeprof.py. Method: as many rounds as its argument says, else one.
  */
 #include <pthread.h>
 #include <stdlib.h>
