@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """check_upstream_jeprof.py: jeprof prints what jemalloc's own script prints, to the digit.
 
-    check_upstream_jeprof.py --jeprof FILE --upstream FILE --library FILE --paths FILE [--only DUMP]... FOLDER
+    check_upstream_jeprof.py --jeprof FILE --upstream FILE --library FILE --paths FILE
+        [--only DUMP]... FOLDER
 
 Goal: totals, rows and addresses of every report are those of the script, so nothing that reads them
 notices the change. Method: dumps of real programs and of --paths, made in FOLDER with a library

@@ -107,3 +107,15 @@ jeprof: the filters leave nothing" ]
     run sh -c "'$DG_JEPROF' named.heap >/dev/full"
     [ "$status" -eq 1 ] && [ "$output" = "jeprof: the report could not be written" ]
 }
+
+@test "what jemalloc's script printed for the kept dumps" {
+    cd "$BATS_TEST_DIRNAME/dumps" || exit 1
+    for expected in *.expected; do
+        read -r -a words <"$expected"
+        run "$DG_JEPROF" "${words[@]:1}"
+        [ "$status" -eq 0 ] && [ "$output" = "$(tail -n +2 "$expected")" ] || {
+            echo "$expected: $output"
+            return 1
+        }
+    done
+}
