@@ -10,10 +10,10 @@ CROSS_ARGS ?=
 
 .PHONY: all release run test bench accept stress fuzz cross install uninstall clean help
 
-all: ## build the libraries into build/release/lib
+all: ## build the libraries, into build/release/lib, and jeprof
 	@command -v cmake >/dev/null && command -v ninja >/dev/null || scripts/bootstrap build
 	@test -f build/release/build.ninja || cmake --preset release
-	@cmake --build --preset release --target jemalloc jemalloc_static jemalloc_pic
+	@cmake --build --preset release --target dg_installed
 
 release: ## build the libraries, the tests and the tools
 	@scripts/bootstrap build test

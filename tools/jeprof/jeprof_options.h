@@ -1,0 +1,50 @@
+/* jeprof_options.h: the command line.
+ *
+ * Every option of the script that jeprof replaces is known by its name, with one dash or two. One
+ * that this build cannot do is refused by name, so no script gets another report than it asked for.
+ */
+#ifndef JEPROF_OPTIONS_H
+#define JEPROF_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "report_text.h"
+#include "symbols.h"
+#include "text_pool.h"
+#include "view.h"
+
+enum jeprof_output {
+    OUTPUT_TEXT,
+    OUTPUT_COLLAPSED,
+    OUTPUT_CALLGRIND,
+    OUTPUT_RAW,
+    OUTPUT_SYMBOLS,
+};
+
+/* What goes on after the command line was read. */
+enum jeprof_action {
+    ACTION_REPORT,
+    ACTION_DONE,   /* help or version was written */
+    ACTION_REFUSE, /* message says why */
+};
+
+struct jeprof_options {
+    enum jeprof_action action;
+    char message[256];
+    enum jeprof_output output;
+    struct view_options view;
+    struct report_options report;
+    struct symbols_options symbols;
+    const char *base;       /* a profile to subtract, or NULL */
+    const char **arguments; /* program and profiles, ended by NULL */
+    void *context;          /* keeps the texts, with the pool */
+    struct text_pool pool;
+};
+
+/* Reads a command line; help and version go to standard output. */
+void jeprof_options_read(struct jeprof_options *options, int count, char **arguments);
+
+void jeprof_options_close(struct jeprof_options *options);
+
+#endif
