@@ -1,0 +1,425 @@
+/* backtrace.c: the three ways up a stack, and the cache of what the tables said.
+ *
+ * The cache is a table of rules by address, each in the one slot that the address hashes to. It is
+ * read and written without a lock: a slot's key is the exclusive or of what it is for and of a hash
+ * of the rule, so a slot that two threads wrote at once is for nothing. The tag of a rule mixes the
+ * address with the identity of its module, so the rules of a module that was unloaded die with it.
+ */
+#include "profile/backtrace.h"
+
+#include "base/print.h"
+#include "config/options.h"
+#include "os/modules.h"
+#include "os/os.h"
+#include "os/registers.h"
+#include "profile/frame_table.h"
+
+#include <string.h>
+
+enum {
+    CACHE_SLOTS = 4096, /* redis-server under load has 700 return addresses on its way to malloc */
+    MODULES = 4,        /* that a walk remembers: program, libc, this library, one more */
+    UNWINDERS = 64,     /* threads inside libgcc at once */
+    SKIPPED_MAX = 8,    /* frames of our own below the caller's */
+    LOWEST_CODE = 4096, /* no code lies below; a return address of 0 ends a stack */
+    PAIR_BYTES = 2 * sizeof(uintptr_t), /* what a frame pointer points at */
+};
+
+/* A frame larger than this is an error; stacks of 8 MiB are usual, the limit can be raised. */
+static const uintptr_t frame_bytes_max = (uintptr_t)1 << 30;
+/* The same for a frame pointer that no table vouches for. */
+static const uintptr_t unknown_frame_bytes_max = (uintptr_t)1 << 20;
+
+struct cache_slot {
+    uint64_t key;      /* any thread, relaxed: the tag and the hash of the words, or 0 */
+    uint64_t words[2]; /* any thread, relaxed: a struct frame_rule */
+};
+
+static struct cache_slot cache[CACHE_SLOTS];
+
+/* libgcc's functions. Written by backtrace_start(), the first one last and with release order, which
+ * publishes the other; read by any thread. */
+typedef int (*unwind_visitor)(void *context, void *opaque);
+static int (*unwind_all)(unwind_visitor visit, void *opaque);
+static uintptr_t (*unwind_address)(void *context);
+
+/* The threads that are inside libgcc now, or 0: taken by the thread by compare and swap (acquire),
+ * left by it (release); nothing else is published. */
+static uintptr_t unwinders[UNWINDERS];
+
+struct walk {
+    struct registers now;
+    bool is_exact; /* pc is where a signal came, not behind a call */
+    uintptr_t *frames;
+    unsigned count;
+    unsigned most;
+    uintptr_t thread_end;
+    uintptr_t first_end;
+    uintptr_t readable_end; /* from sp to here every page was read from, or tried; 0: none was */
+    unsigned module_count;  /* modules found, of which the last MODULES are here */
+    struct os_module modules[MODULES];
+};
+
+enum outcome { WALK_WHOLE, WALK_STUCK };
+
+/* The stack is the program's: reading it is no race, and no error of a bound, to the sanitizers. */
+__attribute__((no_sanitize("address"), no_sanitize("thread"), noinline)) static uintptr_t
+read_word(uintptr_t address)
+{
+    return *(const volatile uintptr_t *)address; /* NOLINT */
+}
+
+/* Whether a word may be part of the stack from sp on. */
+static bool is_on_stack(const struct walk *walk, uintptr_t address)
+{
+    uintptr_t sp = walk->now.sp;
+    bool crosses_end = (sp < walk->thread_end && address >= walk->thread_end) ||
+                       (sp < walk->first_end && address >= walk->first_end);
+    return address >= sp && address - sp < frame_bytes_max && address % sizeof(uintptr_t) == 0 &&
+           !crosses_end;
+}
+
+static bool is_full(const struct walk *walk)
+{
+    return walk->count == walk->most;
+}
+
+static uint64_t hash_words(const uint64_t words[2])
+{
+    /* Odd numbers from the digits of pi and e: the product's high bits depend on all bits. */
+    return words[0] * 0x243f6a8885a308d3u ^ words[1] * 0xb7e151628aed2a6bu;
+}
+
+static struct cache_slot *slot_of(uintptr_t address)
+{
+    return &cache[(address ^ address >> 12) % CACHE_SLOTS];
+}
+
+static bool cache_get(uintptr_t address, uint64_t tag, struct frame_rule *rule)
+{
+    struct cache_slot *slot = slot_of(address);
+    uint64_t words[2];
+    uint64_t key = __atomic_load_n(&slot->key, __ATOMIC_RELAXED);
+    words[0] = __atomic_load_n(&slot->words[0], __ATOMIC_RELAXED);
+    words[1] = __atomic_load_n(&slot->words[1], __ATOMIC_RELAXED);
+    memcpy(rule, words, sizeof *rule);
+    return (key ^ hash_words(words)) == tag;
+}
+
+static void cache_put(uintptr_t address, uint64_t tag, struct frame_rule rule)
+{
+    struct cache_slot *slot = slot_of(address);
+    uint64_t words[2];
+    memcpy(words, &rule, sizeof words);
+    __atomic_store_n(&slot->key, tag ^ hash_words(words), __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->words[0], words[0], __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->words[1], words[1], __ATOMIC_RELAXED);
+}
+
+/* The module of an address, or NULL; each is looked up once a walk. */
+static const struct os_module *module_of(struct walk *walk, uintptr_t address)
+{
+    unsigned known = walk->module_count < MODULES ? walk->module_count : MODULES;
+    for (unsigned i = 0; i < known; i++) {
+        if (address >= walk->modules[i].start && address < walk->modules[i].end) {
+            return &walk->modules[i];
+        }
+    }
+    struct os_module *module = &walk->modules[walk->module_count % MODULES];
+    struct os_module found;
+    if (!os_module_find(address, &found)) {
+        return NULL;
+    }
+    *module = found;
+    walk->module_count++;
+    return module;
+}
+
+/* The address that the tables are asked for: a return address may be that of the next function. */
+static uintptr_t asked_address(const struct walk *walk)
+{
+    return walk->is_exact ? walk->now.pc : walk->now.pc - 1;
+}
+
+/* What a rule is for: an address of a module; addresses without a module are as of one. */
+static uint64_t tag_of(const struct os_module *module, uintptr_t address)
+{
+    return module != NULL ? module->identity ^ address : address;
+}
+
+static struct frame_rule present_rule(struct walk *walk)
+{
+    uintptr_t address = asked_address(walk);
+    const struct os_module *module = module_of(walk, address);
+    uint64_t tag = tag_of(module, address);
+    struct frame_rule rule;
+    if (!cache_get(address, tag, &rule)) {
+        rule = frame_rule_find(module != NULL ? module->frame_index : NULL, address);
+        cache_put(address, tag, rule);
+    }
+    return rule;
+}
+
+/* Nobody knows the caller of the present frame. */
+static void present_is_last(struct walk *walk)
+{
+    uintptr_t address = asked_address(walk);
+    struct frame_rule last = {.kind = FRAME_LAST};
+    cache_put(address, tag_of(module_of(walk, address), address), last);
+}
+
+/* The word at base + offset, when that may be on the stack. */
+static bool load(const struct walk *walk, uintptr_t base, int32_t offset, uintptr_t *word)
+{
+    uintptr_t address = base + (uintptr_t)(intptr_t)offset;
+    if (!is_on_stack(walk, address)) {
+        return false;
+    }
+    *word = read_word(address);
+    return true;
+}
+
+static bool find_cfa(const struct walk *walk, const struct frame_rule *rule, uintptr_t *cfa)
+{
+    bool is_from_fp = rule->cfa_base == FRAME_FP || rule->cfa_base == FRAME_AT_FP;
+    uintptr_t base = is_from_fp ? walk->now.fp : walk->now.sp;
+    bool is_found = true;
+    if (rule->cfa_base == FRAME_AT_SP || rule->cfa_base == FRAME_AT_FP) {
+        is_found = load(walk, base, rule->cfa_offset, cfa);
+    } else {
+        *cfa = base + (uintptr_t)(intptr_t)rule->cfa_offset;
+    }
+    /* A handler may have a stack of its own, anywhere; else each frame is above the last. */
+    return is_found && (rule->kind == FRAME_SIGNAL || *cfa > walk->now.sp);
+}
+
+/* Goes to the caller by a rule. False when that leads off the stack: everything is as it was. */
+static bool step(struct walk *walk, const struct frame_rule *rule)
+{
+    uintptr_t bases[] = {[FRAME_SP] = walk->now.sp, [FRAME_FP] = walk->now.fp, [FRAME_CFA] = 0};
+    struct registers next = walk->now;
+    if (!find_cfa(walk, rule, &next.sp)) {
+        return false;
+    }
+    bases[FRAME_CFA] = next.sp;
+    if (!load(walk, bases[rule->return_base], rule->return_offset, &next.pc)) {
+        return false;
+    }
+    if (rule->fp_base != FRAME_SAME &&
+        !load(walk, bases[rule->fp_base], rule->fp_offset, &next.fp)) {
+        return false;
+    }
+    next.pc = return_address_bare(next.pc);
+    walk->is_exact = rule->kind == FRAME_SIGNAL;
+    walk->now = next;
+    return true;
+}
+
+/* Walks by the tables until they end, or are silent. */
+static enum outcome walk_tables(struct walk *walk)
+{
+    while (!is_full(walk)) {
+        struct frame_rule rule = present_rule(walk);
+        if (rule.kind == FRAME_OUTERMOST || rule.kind == FRAME_LAST) {
+            return WALK_WHOLE;
+        }
+        if (rule.kind == FRAME_UNKNOWN || !step(walk, &rule)) {
+            return WALK_STUCK;
+        }
+        if (walk->now.pc < LOWEST_CODE) {
+            return WALK_WHOLE;
+        }
+        walk->frames[walk->count++] = walk->now.pc;
+    }
+    return WALK_WHOLE;
+}
+
+/* The same through the frames of this library only. */
+static void leave_library(struct walk *walk)
+{
+    struct os_module own;
+    if (!os_module_own(&own)) {
+        return;
+    }
+    walk->modules[0] = own;
+    walk->module_count = 1;
+    while (!is_full(walk) && walk->now.pc >= own.start && walk->now.pc < own.end) {
+        struct frame_rule rule = present_rule(walk);
+        if ((rule.kind != FRAME_PLAIN && rule.kind != FRAME_SIGNAL) || !step(walk, &rule)) {
+            return;
+        }
+        walk->frames[walk->count++] = walk->now.pc;
+    }
+}
+
+/* Whether the pages from sp to the end of the pair at an address can be read. The page of sp can:
+ * it is our own stack. The loop is bounded by unknown_frame_bytes_max. */
+static bool pages_are_readable(struct walk *walk, uintptr_t pair)
+{
+    uintptr_t page_mask = ~((uintptr_t)os_page_bytes - 1);
+    uintptr_t next = (walk->now.sp & page_mask) + os_page_bytes;
+    next = next > walk->readable_end ? next : walk->readable_end;
+    bool is_readable = true;
+    while (is_readable && next < pair + PAIR_BYTES) {
+        is_readable = os_is_readable(next);
+        next += is_readable ? os_page_bytes : 0;
+    }
+    walk->readable_end = next;
+    return is_readable;
+}
+
+static void walk_frame_pointers(struct walk *walk)
+{
+    while (!is_full(walk)) {
+        uintptr_t pair = walk->now.fp;
+        if (!is_on_stack(walk, pair) || !is_on_stack(walk, pair + sizeof(uintptr_t)) ||
+            pair - walk->now.sp > unknown_frame_bytes_max || !pages_are_readable(walk, pair)) {
+            return;
+        }
+        walk->now.pc = return_address_bare(read_word(pair + sizeof(uintptr_t)));
+        walk->now.fp = read_word(pair);
+        walk->now.sp = pair + PAIR_BYTES;
+        if (walk->now.pc < LOWEST_CODE) {
+            return;
+        }
+        walk->frames[walk->count++] = walk->now.pc;
+    }
+}
+
+/* What libgcc's visits collect. */
+struct collection {
+    uintptr_t *frames;
+    unsigned count;
+    unsigned most;
+    unsigned skipped;
+    uintptr_t first; /* the return address that the frames start with */
+};
+
+static int visit_frame(void *context, void *opaque)
+{
+    enum { GO_ON = 0, STOP = 5 }; /* _URC_NO_REASON and _URC_END_OF_STACK */
+    struct collection *collection = opaque;
+    uintptr_t address = unwind_address(context);
+    bool is_ours = collection->count == 0 && address != collection->first;
+    if (is_ours) {
+        collection->skipped++;
+        return collection->skipped < SKIPPED_MAX ? GO_ON : STOP;
+    }
+    if (address < LOWEST_CODE || collection->count == collection->most) {
+        return STOP;
+    }
+    collection->frames[collection->count++] = address;
+    return collection->count < collection->most ? GO_ON : STOP;
+}
+
+/* Notes that the thread is inside libgcc. NULL when it is so already, in a frame that a signal
+ * interrupted, or when too many threads are. */
+static uintptr_t *unwinder_enter(void)
+{
+    uintptr_t self = os_thread_self();
+    for (unsigned i = 0; i < UNWINDERS; i++) {
+        if (__atomic_load_n(&unwinders[i], __ATOMIC_RELAXED) == self) {
+            return NULL;
+        }
+    }
+    for (unsigned i = 0; i < UNWINDERS; i++) {
+        uintptr_t nobody = 0;
+        if (__atomic_compare_exchange_n(&unwinders[i], &nobody, self, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED)) {
+            return &unwinders[i];
+        }
+    }
+    return NULL;
+}
+
+/* Walks by libgcc, from the frame that returns to `first`. False when it cannot be asked now. */
+static NOINLINE bool walk_libgcc(uintptr_t *frames, unsigned most, uintptr_t first, unsigned *count)
+{
+    struct collection collection = {.frames = frames, .most = most, .first = first};
+    int (*unwind)(unwind_visitor, void *) = __atomic_load_n(&unwind_all, __ATOMIC_ACQUIRE);
+    uintptr_t *mark = unwind != NULL ? unwinder_enter() : NULL;
+    if (mark == NULL) {
+        return false;
+    }
+    (void)unwind(visit_frame, &collection);
+    __atomic_store_n(mark, 0, __ATOMIC_RELEASE);
+    *count = collection.count;
+    return true;
+}
+
+/* The tables left off. libgcc knows more forms, and frames that were registered at run time. */
+static void go_on_from(struct walk *walk)
+{
+    unsigned found = 0;
+    if (walk->count > 0 && walk_libgcc(walk->frames, walk->most, walk->frames[0], &found)) {
+        if (found > walk->count) {
+            walk->count = found;
+        } else {
+            present_is_last(walk);
+        }
+    } else if (__atomic_load_n(&unwind_all, __ATOMIC_RELAXED) == NULL) {
+        walk_frame_pointers(walk);
+    }
+}
+
+NOINLINE unsigned backtrace_take(uintptr_t *frames, unsigned most)
+{
+    uintptr_t first = return_address_bare((uintptr_t)__builtin_return_address(0));
+    struct walk walk;
+    walk.now = registers_now();
+    walk.is_exact = true;
+    walk.frames = frames;
+    walk.count = 0;
+    walk.most = most;
+    walk.thread_end = os_thread_self();
+    walk.first_end = os_first_stack_end();
+    walk.readable_end = 0;
+    walk.module_count = 0;
+    if (most == 0) {
+        return 0;
+    }
+    if (options.prof_unwind == UNWIND_FP) {
+        leave_library(&walk);
+        walk_frame_pointers(&walk);
+    } else if (options.prof_unwind == UNWIND_AUTO ||
+               !walk_libgcc(frames, most, first, &walk.count)) {
+        if (walk_tables(&walk) == WALK_STUCK) {
+            go_on_from(&walk);
+        }
+    }
+    return walk.count;
+}
+
+static int visit_nothing(void *context, void *opaque)
+{
+    (void)context;
+    (void)opaque;
+    return 0;
+}
+
+bool backtrace_start(void)
+{
+    os_modules_start();
+    if (options.prof_unwind == UNWIND_FP ||
+        __atomic_load_n(&unwind_all, __ATOMIC_RELAXED) != NULL) {
+        return true;
+    }
+    int (*all)(unwind_visitor, void *);
+    *(void **)&all = os_unwinder_find("_Unwind_Backtrace");
+    *(void **)&unwind_address = os_unwinder_find("_Unwind_GetIP");
+    if (all == NULL || unwind_address == NULL) {
+        message(
+            "libgcc_s.so.1 cannot be loaded: frames without unwind tables of the usual form are "
+            "left by their frame pointers.");
+        return false;
+    }
+    /* Its first walk sets up tables of its own. */
+    (void)all(visit_nothing, NULL);
+    __atomic_store_n(&unwind_all, all, __ATOMIC_RELEASE);
+    return true;
+}
+
+void backtrace_forked(void)
+{
+    memset(unwinders, 0, sizeof unwinders);
+}
