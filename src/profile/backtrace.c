@@ -49,7 +49,8 @@ static uintptr_t unwinders[UNWINDERS];
 
 struct walk {
     struct registers now;
-    bool is_exact; /* pc is where a signal came, not behind a call */
+    bool is_exact;   /* pc is where a signal came, not behind a call */
+    uintptr_t first; /* the return address that the frames start with */
     uintptr_t *frames;
     unsigned count;
     unsigned most;
@@ -332,10 +333,11 @@ static uintptr_t *unwinder_enter(void)
     return NULL;
 }
 
-/* Walks by libgcc, from the frame that returns to `first`. False when it cannot be asked now. */
-static NOINLINE bool walk_libgcc(uintptr_t *frames, unsigned most, uintptr_t first, unsigned *count)
+/* Walks by libgcc, and takes what it found where that is more. False when it cannot be asked now. */
+static NOINLINE bool walk_libgcc(struct walk *walk)
 {
-    struct collection collection = {.frames = frames, .most = most, .first = first};
+    struct collection collection = {
+        .frames = walk->frames, .most = walk->most, .first = walk->first};
     int (*unwind)(unwind_visitor, void *) = __atomic_load_n(&unwind_all, __ATOMIC_ACQUIRE);
     uintptr_t *mark = unwind != NULL ? unwinder_enter() : NULL;
     if (mark == NULL) {
@@ -343,18 +345,16 @@ static NOINLINE bool walk_libgcc(uintptr_t *frames, unsigned most, uintptr_t fir
     }
     (void)unwind(visit_frame, &collection);
     __atomic_store_n(mark, 0, __ATOMIC_RELEASE);
-    *count = collection.count;
+    walk->count = collection.count > walk->count ? collection.count : walk->count;
     return true;
 }
 
 /* The tables left off. libgcc knows more forms, and frames that were registered at run time. */
-static void go_on_from(struct walk *walk)
+static void go_on(struct walk *walk)
 {
-    unsigned found = 0;
-    if (walk->count > 0 && walk_libgcc(walk->frames, walk->most, walk->frames[0], &found)) {
-        if (found > walk->count) {
-            walk->count = found;
-        } else {
+    unsigned count = walk->count;
+    if (walk_libgcc(walk)) {
+        if (walk->count == count) {
             present_is_last(walk);
         }
     } else if (__atomic_load_n(&unwind_all, __ATOMIC_RELAXED) == NULL) {
@@ -362,12 +362,15 @@ static void go_on_from(struct walk *walk)
     }
 }
 
+/* Has a frame pointer in every build: where no table tells of this library, that is where the walk by
+ * frame pointers begins. */
 NOINLINE unsigned backtrace_take(uintptr_t *frames, unsigned most)
 {
-    uintptr_t first = return_address_bare((uintptr_t)__builtin_return_address(0));
     struct walk walk;
+    __asm__ volatile("" : : "r"(__builtin_frame_address(0)));
     walk.now = registers_now();
     walk.is_exact = true;
+    walk.first = return_address_bare((uintptr_t)__builtin_return_address(0));
     walk.frames = frames;
     walk.count = 0;
     walk.most = most;
@@ -375,16 +378,12 @@ NOINLINE unsigned backtrace_take(uintptr_t *frames, unsigned most)
     walk.first_end = os_first_stack_end();
     walk.readable_end = 0;
     walk.module_count = 0;
-    if (most == 0) {
-        return 0;
-    }
     if (options.prof_unwind == UNWIND_FP) {
         leave_library(&walk);
         walk_frame_pointers(&walk);
-    } else if (options.prof_unwind == UNWIND_AUTO ||
-               !walk_libgcc(frames, most, first, &walk.count)) {
+    } else if (most > 0 && (options.prof_unwind == UNWIND_AUTO || !walk_libgcc(&walk))) {
         if (walk_tables(&walk) == WALK_STUCK) {
-            go_on_from(&walk);
+            go_on(&walk);
         }
     }
     return walk.count;
