@@ -54,30 +54,37 @@ struct walk {
     uintptr_t *frames;
     unsigned count;
     unsigned most;
-    uintptr_t thread_end;
-    uintptr_t first_end;
-    uintptr_t readable_end; /* from sp to here every page was read from, or tried; 0: none was */
-    unsigned module_count;  /* modules found, of which the last MODULES are here */
+    uintptr_t end;            /* no word of the stack lies at or above; above sp */
+    uintptr_t readable_end;   /* from sp to here every page was read from, or tried; 0: none was */
+    unsigned module_count;    /* modules found, of which the last MODULES are here */
+    struct os_module *module; /* the last frame's */
     struct os_module modules[MODULES];
 };
 
 enum outcome { WALK_WHOLE, WALK_STUCK };
 
 /* The stack is the program's: reading it is no race, and no error of a bound, to the sanitizers. */
-__attribute__((no_sanitize("address"), no_sanitize("thread"), noinline)) static uintptr_t
+__attribute__((no_sanitize("address"), no_sanitize("thread"))) static uintptr_t
 read_word(uintptr_t address)
 {
     return *(const volatile uintptr_t *)address; /* NOLINT */
+}
+
+/* Where the stack that sp is on ends, as far as that is known. */
+static uintptr_t end_above(uintptr_t sp)
+{
+    uintptr_t end = sp + frame_bytes_max > sp ? sp + frame_bytes_max : UINTPTR_MAX;
+    uintptr_t thread_end = os_thread_self();
+    uintptr_t first_end = os_first_stack_end();
+    end = thread_end > sp && thread_end < end ? thread_end : end;
+    return first_end > sp && first_end < end ? first_end : end;
 }
 
 /* Whether a word may be part of the stack from sp on. */
 static bool is_on_stack(const struct walk *walk, uintptr_t address)
 {
     uintptr_t sp = walk->now.sp;
-    bool crosses_end = (sp < walk->thread_end && address >= walk->thread_end) ||
-                       (sp < walk->first_end && address >= walk->first_end);
-    return address >= sp && address - sp < frame_bytes_max && address % sizeof(uintptr_t) == 0 &&
-           !crosses_end;
+    return address - sp < walk->end - sp && address % sizeof(uintptr_t) == 0;
 }
 
 static bool is_full(const struct walk *walk)
@@ -118,22 +125,30 @@ static void cache_put(uintptr_t address, uint64_t tag, struct frame_rule rule)
 }
 
 /* The module of an address, or NULL; each is looked up once a walk. */
-static const struct os_module *module_of(struct walk *walk, uintptr_t address)
+static NOINLINE const struct os_module *module_of_slow(struct walk *walk, uintptr_t address)
 {
     unsigned known = walk->module_count < MODULES ? walk->module_count : MODULES;
     for (unsigned i = 0; i < known; i++) {
         if (address >= walk->modules[i].start && address < walk->modules[i].end) {
-            return &walk->modules[i];
+            walk->module = &walk->modules[i];
+            return walk->module;
         }
     }
-    struct os_module *module = &walk->modules[walk->module_count % MODULES];
     struct os_module found;
     if (!os_module_find(address, &found)) {
         return NULL;
     }
-    *module = found;
-    walk->module_count++;
-    return module;
+    walk->module = &walk->modules[walk->module_count++ % MODULES];
+    *walk->module = found;
+    return walk->module;
+}
+
+/* The same; that of the last frame is often that of the next. */
+static inline const struct os_module *module_of(struct walk *walk, uintptr_t address)
+{
+    const struct os_module *last = walk->module;
+    bool is_in_last = address - last->start < last->end - last->start;
+    return is_in_last ? last : module_of_slow(walk, address);
 }
 
 /* The address that the tables are asked for: a return address may be that of the next function. */
@@ -180,38 +195,44 @@ static bool load(const struct walk *walk, uintptr_t base, int32_t offset, uintpt
     return true;
 }
 
+/* The register that an offset counts from. */
+static uintptr_t base_of(const struct walk *walk, uint8_t base, uintptr_t cfa)
+{
+    uintptr_t from_register = base == FRAME_SP ? walk->now.sp : walk->now.fp;
+    return base == FRAME_CFA ? cfa : from_register;
+}
+
+/* The caller's stack pointer. False when that leads off the stack. */
 static bool find_cfa(const struct walk *walk, const struct frame_rule *rule, uintptr_t *cfa)
 {
-    bool is_from_fp = rule->cfa_base == FRAME_FP || rule->cfa_base == FRAME_AT_FP;
-    uintptr_t base = is_from_fp ? walk->now.fp : walk->now.sp;
-    bool is_found = true;
-    if (rule->cfa_base == FRAME_AT_SP || rule->cfa_base == FRAME_AT_FP) {
-        is_found = load(walk, base, rule->cfa_offset, cfa);
-    } else {
-        *cfa = base + (uintptr_t)(intptr_t)rule->cfa_offset;
+    if (rule->cfa_base <= FRAME_FP) {
+        *cfa = base_of(walk, rule->cfa_base, 0) + (uintptr_t)(intptr_t)rule->cfa_offset;
+        return true;
     }
-    /* A handler may have a stack of its own, anywhere; else each frame is above the last. */
-    return is_found && (rule->kind == FRAME_SIGNAL || *cfa > walk->now.sp);
+    uintptr_t base = base_of(walk, rule->cfa_base == FRAME_AT_SP ? FRAME_SP : FRAME_FP, 0);
+    return load(walk, base, rule->cfa_offset, cfa);
 }
 
 /* Goes to the caller by a rule. False when that leads off the stack: everything is as it was. */
-static bool step(struct walk *walk, const struct frame_rule *rule)
+static inline bool step(struct walk *walk, const struct frame_rule *rule)
 {
-    uintptr_t bases[] = {[FRAME_SP] = walk->now.sp, [FRAME_FP] = walk->now.fp, [FRAME_CFA] = 0};
     struct registers next = walk->now;
-    if (!find_cfa(walk, rule, &next.sp)) {
-        return false;
-    }
-    bases[FRAME_CFA] = next.sp;
-    if (!load(walk, bases[rule->return_base], rule->return_offset, &next.pc)) {
+    if (!find_cfa(walk, rule, &next.sp) ||
+        !load(walk, base_of(walk, rule->return_base, next.sp), rule->return_offset, &next.pc)) {
         return false;
     }
     if (rule->fp_base != FRAME_SAME &&
-        !load(walk, bases[rule->fp_base], rule->fp_offset, &next.fp)) {
+        !load(walk, base_of(walk, rule->fp_base, next.sp), rule->fp_offset, &next.fp)) {
         return false;
     }
+    bool is_signal = rule->kind == FRAME_SIGNAL;
+    if (is_signal) { /* A handler may have a stack of its own, anywhere. */
+        walk->end = end_above(next.sp);
+    } else if (next.sp <= walk->now.sp || next.sp > walk->end) {
+        return false; /* Else each frame is above the last. */
+    }
+    walk->is_exact = is_signal;
     next.pc = return_address_bare(next.pc);
-    walk->is_exact = rule->kind == FRAME_SIGNAL;
     walk->now = next;
     return true;
 }
@@ -374,10 +395,11 @@ NOINLINE unsigned backtrace_take(uintptr_t *frames, unsigned most)
     walk.frames = frames;
     walk.count = 0;
     walk.most = most;
-    walk.thread_end = os_thread_self();
-    walk.first_end = os_first_stack_end();
+    walk.end = end_above(walk.now.sp);
     walk.readable_end = 0;
     walk.module_count = 0;
+    walk.module = &walk.modules[0];
+    walk.modules[0] = (struct os_module){0};
     if (options.prof_unwind == UNWIND_FP) {
         leave_library(&walk);
         walk_frame_pointers(&walk);
