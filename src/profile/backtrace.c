@@ -43,8 +43,9 @@ typedef int (*unwind_visitor)(void *context, void *opaque);
 static int (*unwind_all)(unwind_visitor visit, void *opaque);
 static uintptr_t (*unwind_address)(void *context);
 
-/* The threads that are inside libgcc now, or 0: taken by the thread by compare and swap (acquire),
- * left by it (release); nothing else is published. */
+/* The threads that are inside libgcc now, or 0: each is put in by itself, by compare and swap, and
+ * taken out by itself. Relaxed: only the thread itself looks for its own mark, and the marks publish
+ * nothing. */
 static uintptr_t unwinders[UNWINDERS];
 
 struct walk {
@@ -346,7 +347,7 @@ static uintptr_t *unwinder_enter(void)
     }
     for (unsigned i = 0; i < UNWINDERS; i++) {
         uintptr_t nobody = 0;
-        if (__atomic_compare_exchange_n(&unwinders[i], &nobody, self, false, __ATOMIC_ACQUIRE,
+        if (__atomic_compare_exchange_n(&unwinders[i], &nobody, self, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED)) {
             return &unwinders[i];
         }
@@ -365,7 +366,7 @@ static NOINLINE bool walk_libgcc(struct walk *walk)
         return false;
     }
     (void)unwind(visit_frame, &collection);
-    __atomic_store_n(mark, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(mark, 0, __ATOMIC_RELAXED);
     walk->count = collection.count > walk->count ? collection.count : walk->count;
     return true;
 }
