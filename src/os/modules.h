@@ -1,8 +1,8 @@
 /* modules.h: the loaded code of the process, as an unwinder asks for it.
  *
- * A module is one ELF object in memory: the program, a library, the kernel's own. Nothing here takes
- * a lock or allocates, but what its comment says so of: a sample of the heap profiler is taken
- * inside malloc, and the thread may hold the loader's lock, or another thread that waits for us may.
+ * A module is one ELF object in memory: the program, a library, the kernel's own. Nothing here
+ * takes a lock or allocates, but what its comment says so of: a sample of the heap profiler is
+ * taken inside malloc, and the thread may hold the loader's lock, or one that waits for us may.
  *
  * glibc 2.35 and later find a module without a lock (_dl_find_object). Where there is no such
  * function (musl, older glibc) only the module that this code is part of is known here: of a static

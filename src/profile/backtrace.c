@@ -37,15 +37,15 @@ struct cache_slot {
 
 static struct cache_slot cache[CACHE_SLOTS];
 
-/* libgcc's functions. Written by backtrace_start(), the first one last and with release order, which
- * publishes the other; read by any thread. */
+/* libgcc's functions. Written by backtrace_start(), the first one last and with release order,
+ * which publishes the other; read by any thread. */
 typedef int (*unwind_visitor)(void *context, void *opaque);
 static int (*unwind_all)(unwind_visitor visit, void *opaque);
 static uintptr_t (*unwind_address)(void *context);
 
 /* The threads that are inside libgcc now, or 0: each is put in by itself, by compare and swap, and
- * taken out by itself. Relaxed: only the thread itself looks for its own mark, and the marks publish
- * nothing. */
+ * taken out by itself. Relaxed: only the thread itself looks for its own mark, and the marks
+ * publish nothing. */
 static uintptr_t unwinders[UNWINDERS];
 
 struct walk {
@@ -355,7 +355,7 @@ static uintptr_t *unwinder_enter(void)
     return NULL;
 }
 
-/* Walks by libgcc, and takes what it found where that is more. False when it cannot be asked now. */
+/* Walks by libgcc, and takes what it found where that is more. False: it cannot be asked now. */
 static NOINLINE bool walk_libgcc(struct walk *walk)
 {
     struct collection collection = {
@@ -384,8 +384,8 @@ static void go_on(struct walk *walk)
     }
 }
 
-/* Has a frame pointer in every build: where no table tells of this library, that is where the walk by
- * frame pointers begins. */
+/* Has a frame pointer in every build: where no table tells of this library, that is where the walk
+ * by frame pointers begins. */
 NOINLINE unsigned backtrace_take(uintptr_t *frames, unsigned most)
 {
     struct walk walk;

@@ -9,8 +9,8 @@
  *     return address           at that + offset, or at sp or fp + offset (signals)
  *     caller's frame pointer   unchanged, or at a place given likewise
  *
- * What has another form is FRAME_UNKNOWN, and libgcc's unwinder is asked. Nothing here takes a lock,
- * allocates or keeps state; the tables must stay mapped meanwhile.
+ * What has another form is FRAME_UNKNOWN, and libgcc's unwinder is asked. Nothing here takes a
+ * lock, allocates or keeps state; the tables must stay mapped meanwhile.
  */
 #ifndef PROFILE_FRAME_TABLE_H
 #define PROFILE_FRAME_TABLE_H

@@ -1,4 +1,7 @@
-/* chain.c: chain.h, under the name CHAIN_START. */
+/* chain.c: chain.h, under the name CHAIN_START.
+ *
+ * Each shape is a way to make a frame that unwind tables describe differently.
+ */
 #include "chain.h"
 
 #include <alloca.h>

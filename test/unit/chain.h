@@ -1,6 +1,6 @@
 /* chain.h: a chain of calls through functions of several shapes, each of which notes where it will
- * return to: what a walk must find is known without an unwinder. The shapes are compiled twice, each
- * time as a library of its own: with frame pointers and without.
+ * return to: what a walk must find is known without an unwinder. The shapes are compiled twice,
+ * each time as a library of its own: with frame pointers and without.
  */
 #ifndef TEST_UNIT_CHAIN_H
 #define TEST_UNIT_CHAIN_H

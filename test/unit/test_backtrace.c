@@ -2,8 +2,8 @@
  * three ways, whatever the functions look like, on any stack, and ends cleanly where nobody knows
  * the way; none of it crashes when registers hold garbage, or inside itself.
  * Method: chains of calls that note where they return to (chain.c, with frame pointers and
- * without); libgcc's walk beside ours on stacks of signals, coroutines and threads; code made at run
- * time; the loader's function that both unwinders call (_dl_find_object) is the test's own, so a
+ * without); libgcc's walk beside ours on stacks of signals, coroutines and threads; code made at
+ * run time; the loader's function that both unwinders call (_dl_find_object) is the test's own, so a
  * second walk can begin in the middle of the first.
  */
 #include "unit_check.h"
