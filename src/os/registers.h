@@ -3,8 +3,8 @@
  *
  * x86-64: the caller pushes the return address; the frame pointer is rbp. aarch64: the callee
  * stores x30, perhaps signed (pointer authentication: a code in the bits above the address); the
- * frame pointer is x29. On both, a function that keeps a frame pointer has it point at a pair of words:
- * the caller's frame pointer and the return address.
+ * frame pointer is x29. On both, a function that keeps a frame pointer has it point at a pair of
+ * words: the caller's frame pointer and the return address.
  */
 #ifndef OS_REGISTERS_H
 #define OS_REGISTERS_H

@@ -20,6 +20,9 @@ struct chain {
 void chain_framed(struct chain *chain);
 void chain_unframed(struct chain *chain);
 
+/* The same through functions of C++, where they are built. */
+void chain_of_objects(struct chain *chain);
+
 /* Calls inner with the frame pointer set. Without a frame pointer of its own. */
 void chain_with_pointer(uintptr_t frame_pointer, void (*inner)(void));
 

@@ -3,8 +3,8 @@
  * the way; none of it crashes when registers hold garbage, or inside itself.
  * Method: chains of calls that note where they return to (chain.c, with frame pointers and
  * without); libgcc's walk beside ours on stacks of signals, coroutines and threads; code made at
- * run time; the loader's function that both unwinders call (_dl_find_object) is the test's own, so a
- * second walk can begin in the middle of the first.
+ * run time; the loader's function that both unwinders call (_dl_find_object) is the test's own, so
+ * a second walk can begin in the middle of the first.
  */
 #include "unit_check.h"
 
@@ -101,6 +101,25 @@ static void test_chains(void **state)
         expect_as_libgcc(depth);
         EXPECT(lookups_by_tables <= 9, "%u look-ups: libgcc was asked", lookups_by_tables);
     }
+}
+
+static void test_cxx_frames(void **state)
+{
+    (void)state;
+#ifdef HAS_CXX
+    struct chain chain = {.inner = inner_of_chain};
+    chain_of_objects(&chain);
+    assert_true(chain.count > 0);
+    /* The virtual function calls inner; the lambda between it and run() notes nothing. */
+    uintptr_t outermost = chain.returns[0];
+    bool is_found = false;
+    for (unsigned i = 0; i < by_tables.count; i++) {
+        is_found = is_found || by_tables.frames[i] == outermost;
+    }
+    assert_true(is_found);
+    expect_as_libgcc(8);
+    EXPECT(lookups_by_tables <= 9, "%u look-ups: libgcc was asked", lookups_by_tables);
+#endif
 }
 
 static void test_room(void **state)
@@ -400,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_cxx_frames),
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_libc_frames),
         cmocka_unit_test(test_thread),
