@@ -177,24 +177,26 @@ static void handle(int number)
     handled = number;
 }
 
-/* Raises a signal in a function that has made no frame, and at its first instruction. */
+/* Raises a signal in a function that has made no frame, at its first instruction: the byte before
+ * is no part of it. */
 __attribute__((noinline)) static void leaf(void)
 {
 #if defined(__aarch64__)
-    __asm__ volatile("brk #0");
+    __asm__ volatile("udf #0");
 #else
-    __asm__ volatile("int3");
+    __asm__ volatile("ud2");
 #endif
 }
 
-static void skip_trap(int number, siginfo_t *info, void *opaque)
+static void skip_instruction(int number, siginfo_t *info, void *opaque)
 {
     (void)info;
     take_all();
+    mcontext_t *machine = &((ucontext_t *)opaque)->uc_mcontext;
 #if defined(__aarch64__)
-    ((ucontext_t *)opaque)->uc_mcontext.pc += 4; /* past the instruction, which would trap again */
+    machine->pc += 4;
 #else
-    (void)opaque;
+    machine->gregs[REG_RIP] += 2;
 #endif
     handled = number;
 }
@@ -211,10 +213,11 @@ static void test_signal_frames(void **state)
         assert_int_equal(raise(SIGUSR1), 0);
         assert_int_equal(handled, SIGUSR1);
         expect_as_libgcc(7);
-        struct sigaction trap = {.sa_sigaction = skip_trap, .sa_flags = flags | SA_SIGINFO};
-        assert_int_equal(sigaction(SIGTRAP, &trap, NULL), 0);
+        struct sigaction illegal = {.sa_sigaction = skip_instruction,
+                                    .sa_flags = flags | SA_SIGINFO};
+        assert_int_equal(sigaction(SIGILL, &illegal, NULL), 0);
         leaf();
-        assert_int_equal(handled, SIGTRAP);
+        assert_int_equal(handled, SIGILL);
         expect_as_libgcc(6);
     }
     stack.ss_flags = SS_DISABLE;
@@ -370,6 +373,35 @@ static void test_end_of_stack(void **state)
  * finds that allocates. */
 static bool is_nesting;
 static struct found nested[2];
+static unsigned nested_lookups;
+
+/* Another module stands where one was: without tables. */
+static uintptr_t hidden_start;
+
+static bool is_forking;
+static int child_status;
+
+static int fork_inside(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        unsigned before = lookups;
+        struct found found;
+        take(&found, UNWIND_DWARF, FRAMES_MAX);
+        unsigned by_mark = lookups - before;
+        backtrace_forked();
+        before = lookups;
+        take(&found, UNWIND_DWARF, FRAMES_MAX);
+        /* One for each frame, not for each module. */
+        CHILD_EXPECT(found.count > 10);
+        CHILD_EXPECT(by_mark < 6);
+        CHILD_EXPECT(lookups - before >= found.count);
+        _exit(0);
+    }
+    int status = -1;
+    (void)waitpid(child, &status, 0);
+    return status;
+}
 
 /* glibc's function, which both unwinders call: this one is found before it. */
 int find_object(void *address, void *result) __asm__("_dl_find_object")
@@ -381,14 +413,62 @@ int find_object(void *address, void *result)
         *(void **)&next = dlsym(RTLD_NEXT, "_dl_find_object");
     }
     lookups++;
+    if (is_forking) {
+        is_forking = false;
+        child_status = fork_inside();
+    }
     if (is_nesting) {
         is_nesting = false;
+        unsigned before = lookups;
         nested[0].count = backtrace_take(nested[0].frames, FRAMES_MAX);
+        nested_lookups = lookups - before;
         unsigned way = options.prof_unwind;
         take(&nested[1], UNWIND_AUTO, FRAMES_MAX);
         options.prof_unwind = way;
     }
-    return next != NULL ? next(address, result) : -1;
+    int status = next != NULL ? next(address, result) : -1;
+    struct {
+        uint64_t flags;
+        uintptr_t start;
+        uintptr_t end;
+        uintptr_t link_map;
+        uintptr_t tables;
+    } *found = result;
+    if (status == 0 && found->start == hidden_start) {
+        found->tables = 0;
+    }
+    return status;
+}
+
+/* What the tables of a module said is forgotten with it. */
+static void test_module_that_is_replaced(void **state)
+{
+    (void)state;
+    Dl_info info;
+    assert_int_not_equal(dladdr((void *)(uintptr_t)chain_unframed, &info), 0);
+    struct chain chain = {.inner = inner_of_chain, .depth = 9};
+    chain_unframed(&chain);
+    unsigned whole = by_tables.count;
+    assert_true(whole > 9);
+    hidden_start = (uintptr_t)info.dli_fbase;
+    chain.count = 0;
+    chain_unframed(&chain);
+    hidden_start = 0;
+    assert_int_equal(by_tables.count, 4);
+    chain.count = 0;
+    chain_unframed(&chain);
+    assert_int_equal(by_tables.count, whole);
+}
+
+/* The child of a fork in the middle of libgcc's walk: its thread is there for good. */
+static void test_fork_inside_walk(void **state)
+{
+    (void)state;
+    struct found found;
+    is_forking = true;
+    take(&found, UNWIND_DWARF, FRAMES_MAX);
+    assert_false(is_forking);
+    assert_int_equal(child_status, 0);
 }
 
 static void test_walk_inside_walk(void **state)
@@ -405,6 +485,8 @@ static void test_walk_inside_walk(void **state)
                nested[0].count, found.count);
         EXPECT(nested[1].count > found.count, "way %u: %u frames inside, %u outside", way,
                nested[1].count, found.count);
+        /* libgcc is not entered again: it asks for each frame. */
+        EXPECT(nested_lookups < 6, "way %u: %u look-ups inside", way, nested_lookups);
         assert_int_equal(nested[0].frames[nested[0].count - 1], found.frames[found.count - 1]);
     }
 }
@@ -429,7 +511,9 @@ int main(void)
         cmocka_unit_test(test_answers_are_kept),
         cmocka_unit_test(test_garbage_pointers),
         cmocka_unit_test(test_end_of_stack),
+        cmocka_unit_test(test_module_that_is_replaced),
         cmocka_unit_test(test_walk_inside_walk),
+        cmocka_unit_test(test_fork_inside_walk),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }
