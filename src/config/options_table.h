@@ -187,6 +187,8 @@ INTEGER(prof_recent_alloc_max, ssize_t, 0, -1, INT64_MAX, REFUSE, IDLE, "",
 BOOLEAN(prof_stats, false, IDLE, "Count samples by size class.")
 BOOLEAN(prof_sys_thread_name, false, IDLE, "Profiles have the system's names of threads.")
 CHOICE(prof_time_resolution, 0, "default\0high\0", IDLE, "The clock of the log.")
+CHOICE(prof_unwind, 0, "auto\0fp\0dwarf\0", IDLE,
+       "How stacks are walked: by unwind tables, by frame pointers, or by libgcc. Not in jemalloc.")
 BOOLEAN(prof_unbias, true, UNMIRRORED | IDLE, "Samples stand for what they were drawn from.")
 ABSENT(log, "Of builds with logging.")
 ABSENT(utrace, "Of builds for BSD.")

@@ -1,0 +1,186 @@
+/* modules.c: modules.h on Linux: the loader's table, our own program headers, libgcc_s.so.1.
+ *
+ * Nothing of libc is referenced but what the library imports anyway: each further symbol would cost
+ * the start of every program some 900 instructions, and only profiling needs these.
+ */
+#include "os/modules.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What glibc's function fills in, as its <dlfcn.h> has it for x86-64 and aarch64; written out here
+ * since older C libraries have neither. */
+struct found_object {
+    uint64_t flags;
+    uintptr_t map_start;
+    uintptr_t map_end;
+    uintptr_t link_map;
+    const uint8_t *frame_index;
+    uint64_t reserved[16];
+};
+typedef int (*object_finder)(void *address, struct found_object *found);
+
+enum { FUTEX_CMP_REQUEUE_OF_THIS_PROCESS = 4 | 128 };
+
+/* Of glibc's loader, or NULL. Written by os_modules_start(), more than once with one value; read by
+ * any thread, relaxed: it publishes nothing of ours. */
+static object_finder find_object;
+
+/* The linker's name of the ELF header of the module that it appears in. Weak: a linker script may
+ * leave the header out of memory. */
+extern const Elf64_Ehdr __ehdr_start __attribute__((weak, visibility("hidden")));
+
+/* In a shared library these would be two more names for the loader to look up at each start. Only
+ * the archive for programs that are not PIC, or are PIE, refers to them: a static program has no
+ * libgcc_s.so.1 to load. */
+#if !defined(__PIC__) || defined(__PIE__)
+extern int _Unwind_Backtrace(void *, void *) __attribute__((weak, visibility("default")));
+extern uintptr_t _Unwind_GetIP(void *) __attribute__((weak, visibility("default")));
+
+static void *find_linked(const char *name)
+{
+    void *found = NULL;
+    if (strcmp(name, "_Unwind_Backtrace") == 0) {
+        found = (void *)(uintptr_t)_Unwind_Backtrace;
+    } else if (strcmp(name, "_Unwind_GetIP") == 0) {
+        found = (void *)(uintptr_t)_Unwind_GetIP;
+    }
+    return found;
+}
+#else
+static void *find_linked(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+#endif
+
+/* Whether the program was started by a loader, which is what dlopen needs. */
+static bool has_loader(void)
+{
+    const Elf64_Phdr *headers = (const Elf64_Phdr *)getauxval(AT_PHDR); /* NOLINT */
+    size_t count = headers != NULL ? getauxval(AT_PHNUM) : 0;
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+        found = found || headers[i].p_type == PT_INTERP;
+    }
+    return found;
+}
+
+void os_modules_start(void)
+{
+    if (has_loader()) {
+        int error = errno;
+        object_finder finder;
+        *(void **)&finder = dlsym(RTLD_DEFAULT, "_dl_find_object");
+        __atomic_store_n(&find_object, finder, __ATOMIC_RELAXED);
+        errno = error;
+    }
+}
+
+/* splitmix64's finish: each bit of the result depends on all of value. */
+static uint64_t mix(uint64_t value)
+{
+    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+    value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+    return value ^ (value >> 31);
+}
+
+/* A module that is unloaded may be followed by another one at the same address, or by itself after
+ * a new build. The count and the first row of the index tell most new builds from old ones. */
+static void set_identity(struct os_module *module, uint64_t link)
+{
+    uint64_t words[2] = {0, 0};
+    if (module->frame_index != NULL) {
+        memcpy(words, module->frame_index, sizeof words);
+    }
+    uint64_t mixed = mix(module->start ^ link);
+    mixed = mix(mixed ^ (uint64_t)(uintptr_t)module->frame_index ^ module->end << 20);
+    mixed = mix(mix(mixed ^ words[0]) ^ words[1]);
+    module->identity = mixed | 1;
+}
+
+bool os_module_own(struct os_module *module)
+{
+    if (&__ehdr_start == NULL) {
+        return false;
+    }
+    uintptr_t header = (uintptr_t)&__ehdr_start;
+    const Elf64_Phdr *rows = (const Elf64_Phdr *)(header + __ehdr_start.e_phoff); /* NOLINT */
+    uintptr_t lowest = UINTPTR_MAX;
+    uintptr_t highest = 0;
+    uintptr_t index = 0;
+    for (unsigned i = 0; i < __ehdr_start.e_phnum; i++) {
+        if (rows[i].p_type == PT_LOAD) {
+            uintptr_t end = rows[i].p_vaddr + rows[i].p_memsz;
+            lowest = rows[i].p_vaddr < lowest ? rows[i].p_vaddr : lowest;
+            highest = end > highest ? end : highest;
+        } else if (rows[i].p_type == PT_GNU_EH_FRAME) {
+            index = rows[i].p_vaddr;
+        }
+    }
+    if (highest == 0) {
+        return false;
+    }
+    /* The header is the first byte of the first segment. */
+    uintptr_t bias = header - lowest;
+    module->start = header;
+    module->end = highest + bias;
+    module->frame_index = index != 0 ? (const uint8_t *)(index + bias) : NULL; /* NOLINT */
+    set_identity(module, 0);
+    return true;
+}
+
+bool os_module_find(uintptr_t address, struct os_module *module)
+{
+    object_finder finder = __atomic_load_n(&find_object, __ATOMIC_RELAXED);
+    if (finder == NULL) {
+        return os_module_own(module) && address >= module->start && address < module->end;
+    }
+    struct found_object found;
+    if (finder((void *)address, &found) != 0) { /* NOLINT */
+        return false;
+    }
+    module->start = found.map_start;
+    module->end = found.map_end;
+    module->frame_index = found.frame_index;
+    set_identity(module, found.link_map);
+    return true;
+}
+
+void *os_unwinder_find(const char *name)
+{
+    if (!has_loader()) {
+        return find_linked(name);
+    }
+    int error = errno;
+    /* Bound at once: a first call through the loader's lazy binding would be one from malloc. */
+    void *library = dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *found = library != NULL ? dlsym(library, name) : NULL;
+    errno = error;
+    return found;
+}
+
+/* The comparison of a requeue that wakes nobody and moves nobody: it reads the word, and nothing
+ * else. Sandboxes allow futex, which locks need. */
+bool os_is_readable(uintptr_t address)
+{
+    ASSERT(address % sizeof(uint32_t) == 0);
+    int error = errno;
+    long result = syscall(SYS_futex, address, FUTEX_CMP_REQUEUE_OF_THIS_PROCESS, 0, 0, address, 0);
+    bool is_readable = result >= 0 || errno != EFAULT;
+    errno = error;
+    return is_readable;
+}
+
+uintptr_t os_first_stack_end(void)
+{
+    /* The name of the program's file stands above its arguments, which are above all frames. */
+    uintptr_t end = getauxval(AT_EXECFN);
+    return end != 0 ? end : UINTPTR_MAX;
+}
