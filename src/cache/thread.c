@@ -198,10 +198,20 @@ void thread_leave_hook(void *opaque)
     lock_release(&threads.lock);
 }
 
+/* Another thread changed the modes once more meanwhile, or there is no memory for a shim. */
+static NOINLINE struct cache *listed_cache(void)
+{
+    lock_acquire(&threads.lock);
+    struct cache *cache = find_own();
+    lock_release(&threads.lock);
+    return cache;
+}
+
 struct cache *thread_event_cache(void)
 {
     (void)thread_cache();
-    return thread_front_now()->cache;
+    struct cache_front *front = thread_front_now();
+    return LIKELY(front != &front_switch) ? front->cache : listed_cache();
 }
 
 bool thread_enter_event(void)
@@ -367,8 +377,7 @@ void thread_stay_uncached(void)
 
 void thread_enable_cache(bool enabled)
 {
-    (void)thread_cache();
-    struct cache *cache = thread_front_now()->cache;
+    struct cache *cache = thread_event_cache();
     if (cache == NULL) {
         return;
     }
@@ -384,8 +393,7 @@ void thread_enable_cache(bool enabled)
 
 struct exact_counters *thread_count_exactly(void)
 {
-    (void)thread_cache();
-    struct cache *cache = thread_front_now()->cache;
+    struct cache *cache = thread_event_cache();
     if (cache == NULL) {
         return NULL;
     }
@@ -410,8 +418,7 @@ void thread_for_each_cache(void (*visit)(struct cache *cache, void *opaque), voi
 
 bool thread_use_arena(struct arena *arena)
 {
-    (void)thread_cache();
-    struct cache *cache = thread_front_now()->cache;
+    struct cache *cache = thread_event_cache();
     if (cache == NULL || !cache_move(cache, arena)) {
         return false;
     }

@@ -254,7 +254,7 @@ static void copy_given(struct jeprof_options *options)
 void jeprof_options_read(struct jeprof_options *options, int count, char **arguments)
 {
     struct chosen chosen = {false, false, false};
-    int code;
+    int code = -1;
     *options = (struct jeprof_options){.action = ACTION_REPORT};
     options->view.thread = PROFILE_ALL_THREADS;
     options->report.thread = PROFILE_ALL_THREADS;
