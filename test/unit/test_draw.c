@@ -20,7 +20,7 @@ static void bits_are_evenly_ones(void **state)
     for (unsigned i = 0; i < DRAWS; i++) {
         uint64_t bits = draw_bits(&random);
         for (unsigned bit = 0; bit < 64; bit++) {
-            ones[bit] += (bits >> bit) & 1;
+            ones[bit] += (unsigned)(bits >> bit & 1);
         }
     }
     for (unsigned bit = 0; bit < 64; bit++) {
