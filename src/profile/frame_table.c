@@ -417,9 +417,15 @@ static bool recall(struct program_state *state)
     return is_there;
 }
 
+/* Broken tables have any numbers: they wrap around. */
+static int64_t data_units(const struct program_state *state, int64_t units)
+{
+    return (int64_t)((uint64_t)units * (uint64_t)state->description->data_unit);
+}
+
 static struct place at_cfa(const struct program_state *state, int64_t units)
 {
-    return (struct place){PLACE_CFA, units * state->description->data_unit};
+    return (struct place){PLACE_CFA, data_units(state, units)};
 }
 
 /* Operations of the tables' programs. The upper two bits of some hold an operand below. */
@@ -525,9 +531,8 @@ static bool run_operation(struct program_state *state, enum operation operation,
     case CFA:
     case CFA_SIGNED:
         set_cfa_register(state, read_unsigned(program));
-        state->row.cfa.offset = operation == CFA
-                                    ? (int64_t)read_unsigned(program)
-                                    : read_signed(program) * state->description->data_unit;
+        state->row.cfa.offset = operation == CFA ? (int64_t)read_unsigned(program)
+                                                 : data_units(state, read_signed(program));
         break;
     case CFA_REGISTER:
         set_cfa_register(state, read_unsigned(program));
@@ -536,7 +541,7 @@ static bool run_operation(struct program_state *state, enum operation operation,
         state->row.cfa.offset = (int64_t)read_unsigned(program);
         break;
     case CFA_OFFSET_SIGNED:
-        state->row.cfa.offset = read_signed(program) * state->description->data_unit;
+        state->row.cfa.offset = data_units(state, read_signed(program));
         break;
     case CFA_EXPRESSION:
         set_cfa_expression(state, program);
