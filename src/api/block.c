@@ -52,20 +52,12 @@ static void *class_block(struct arena *arena, uint8_t class_index)
     return arena_fill(arena, class_index, &block, 1, &user) == 1 ? block : NULL;
 }
 
-/* The cache that counts for the calling thread, which another thread or a helper's want may just
- * have told to look at the modes. */
-static NOINLINE struct cache *owner_after_switch(void)
-{
-    (void)thread_cache();
-    return thread_front_now()->cache;
-}
-
 /* Counts bytes that go past the bins of the calling thread's cache. */
 static void count_direct(size_t allocated_bytes, size_t freed_bytes)
 {
     struct cache *owner = thread_front_now()->cache;
     if (UNLIKELY(owner == NULL)) {
-        owner = owner_after_switch();
+        owner = thread_own_cache();
     }
     if (owner != NULL) {
         owner->direct_alloc_bytes += allocated_bytes;
@@ -277,7 +269,7 @@ static void *home_to_grow_in(size_t usable)
     if (owner == NULL || thread_mode() != 0) {
         return NULL;
     }
-    void *block = large_alloc_growing(owner->arena, usable);
+    void *block = large_alloc_growing(cache_arena(owner), usable);
     count_direct(block != NULL ? usable : 0, 0);
     return block;
 }

@@ -32,7 +32,7 @@ static NOINLINE void count_towards_report(size_t bytes)
 /* The thread is in MODE_EXACT. */
 static void count_exactly(size_t allocated_bytes, size_t freed_bytes)
 {
-    struct exact_counters *exact = &thread_front_now()->cache->exact;
+    struct exact_counters *exact = &thread_own_cache()->exact;
     exact->allocated += allocated_bytes;
     exact->freed += freed_bytes;
     int64_t live = (int64_t)(exact->allocated - exact->freed) - exact->peak_base;

@@ -216,7 +216,7 @@ static bool passes(uint64_t now_bytes, uint64_t step_bytes, uint64_t interval_by
 
 static void tell_bytes(const struct byte_hook *hook, bool is_alloc)
 {
-    const struct cache *cache = thread_event_cache();
+    const struct cache *cache = thread_own_cache();
     void (*tell)(bool, uint64_t, uint64_t);
     memcpy(&tell, &hook->function, sizeof tell);
     tell(is_alloc, cache->exact.allocated, cache->exact.freed);
@@ -226,7 +226,7 @@ static void tell_bytes(const struct byte_hook *hook, bool is_alloc)
 void event_hooks_bytes(size_t allocated_bytes, size_t freed_bytes)
 {
     int saved_errno = errno;
-    const struct cache *cache = thread_event_cache();
+    const struct cache *cache = thread_own_cache();
     if (cache == NULL || !thread_enter_event()) {
         return;
     }

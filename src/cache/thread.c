@@ -96,7 +96,7 @@ static void link_thread(struct cache *cache)
 {
     link_cache(cache, &thread_front);
     cache->user.number = shards_join(cache_arena(cache), SHARDS_THREAD);
-    atomic_fetch_add_explicit(&cache_arena(cache)->thread_count, 1, memory_order_relaxed);
+    (void)ALWAYS(arena_join(cache_arena(cache)));
     helper_user_comes();
 }
 
@@ -207,7 +207,7 @@ static NOINLINE struct cache *listed_cache(void)
     return cache;
 }
 
-struct cache *thread_event_cache(void)
+struct cache *thread_own_cache(void)
 {
     (void)thread_cache();
     struct cache_front *front = thread_front_now();
@@ -216,7 +216,7 @@ struct cache *thread_event_cache(void)
 
 bool thread_enter_event(void)
 {
-    struct cache *cache = thread_event_cache();
+    struct cache *cache = thread_own_cache();
     if (cache == NULL) {
         bool has_ended = thread_front_now() == &front_exited;
         if (has_ended) {
@@ -231,7 +231,7 @@ bool thread_enter_event(void)
 
 void thread_leave_event(void)
 {
-    struct cache *cache = thread_event_cache();
+    struct cache *cache = thread_own_cache();
     if (cache != NULL) {
         cache->in_event = false;
     } else if (ALWAYS(thread_front_now() == &front_exited_in_event)) {
@@ -377,7 +377,7 @@ void thread_stay_uncached(void)
 
 void thread_enable_cache(bool enabled)
 {
-    struct cache *cache = thread_event_cache();
+    struct cache *cache = thread_own_cache();
     if (cache == NULL) {
         return;
     }
@@ -393,7 +393,7 @@ void thread_enable_cache(bool enabled)
 
 struct exact_counters *thread_count_exactly(void)
 {
-    struct cache *cache = thread_event_cache();
+    struct cache *cache = thread_own_cache();
     if (cache == NULL) {
         return NULL;
     }
@@ -418,7 +418,7 @@ void thread_for_each_cache(void (*visit)(struct cache *cache, void *opaque), voi
 
 bool thread_use_arena(struct arena *arena)
 {
-    struct cache *cache = thread_event_cache();
+    struct cache *cache = thread_own_cache();
     if (cache == NULL || !cache_move(cache, arena)) {
         return false;
     }

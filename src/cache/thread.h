@@ -38,6 +38,9 @@ void thread_start(void);
  * thread_arena(). */
 struct cache *thread_cache(void);
 struct arena *thread_arena(void);
+/* The cache that counts for the calling thread, used or not; NULL when it has none. To be asked
+ * instead of the front's `cache`, which another thread may hide at any moment by a switch. */
+struct cache *thread_own_cache(void);
 
 /* Before a hook of the program runs and after: what it allocates goes past the thread's cache,
  * which may be in the middle of something. The result goes from the one to the other; NULL: there
@@ -50,8 +53,6 @@ void thread_leave_hook(void *cache);
  * for lack of memory. */
 MUST_USE bool thread_enter_event(void);
 void thread_leave_event(void);
-/* The cache of the calling thread, used or not; NULL when it has none. */
-struct cache *thread_event_cache(void);
 
 /* Process-wide modes, of all threads from their next call on: MODE_ bits. */
 void thread_set_modes(uint32_t modes);

@@ -51,12 +51,6 @@ int call_cache_destroy(const size_t *mib, const struct ctl_buffers *buffers)
     return error != 0 ? error : explicit_destroy(id) ? 0 : EFAULT;
 }
 
-static struct cache *own_cache(void)
-{
-    (void)thread_cache();
-    return thread_front_now()->cache;
-}
-
 /* A size is written, and the slots of its class are read. */
 int call_read_slots(const size_t *mib, const struct ctl_buffers *buffers)
 {
@@ -69,7 +63,7 @@ int call_read_slots(const size_t *mib, const struct ctl_buffers *buffers)
     if (size_bytes > CACHED_SIZE_MAX) {
         return EINVAL;
     }
-    const struct cache *cache = own_cache();
+    const struct cache *cache = thread_own_cache();
     if (cache == NULL) {
         return EFAULT;
     }
@@ -94,7 +88,7 @@ int call_write_slots(const size_t *mib, const struct ctl_buffers *buffers)
     if (error != 0) {
         return error;
     }
-    struct cache *cache = own_cache();
+    struct cache *cache = thread_own_cache();
     if (cache == NULL) {
         return EFAULT;
     }

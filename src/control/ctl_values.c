@@ -142,8 +142,7 @@ int read_thread_bytes(const size_t *mib, size_t argument, struct ctl_value *valu
     (void)mib;
     const struct cache *cache = thread_front_now()->cache;
     if (UNLIKELY(cache == NULL)) {
-        (void)thread_cache();
-        cache = thread_front_now()->cache;
+        cache = thread_own_cache();
     }
     if (UNLIKELY(cache == NULL)) {
         return number(value, 0);
@@ -217,8 +216,7 @@ int read_cached_classes(const size_t *mib, size_t argument, struct ctl_value *va
 
 int read_cache_limit(const size_t *mib, size_t argument, struct ctl_value *value)
 {
-    (void)thread_cache();
-    const struct cache *cache = thread_front_now()->cache;
+    const struct cache *cache = thread_own_cache();
     if (cache == NULL) {
         return read_default_cache_limit(mib, argument, value);
     }
@@ -230,8 +228,7 @@ int write_cache_limit(const size_t *mib, const void *new_value)
     (void)mib;
     size_t size_bytes;
     memcpy(&size_bytes, new_value, sizeof size_bytes);
-    (void)thread_cache();
-    struct cache *cache = thread_front_now()->cache;
+    struct cache *cache = thread_own_cache();
     if (cache == NULL) {
         return EFAULT;
     }

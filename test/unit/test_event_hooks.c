@@ -169,7 +169,7 @@ static void bytes_pass_multiples(void **state)
     assert_false(event_hooks_install_for_bytes(&hook));
     lock_release(control_lock());
     assert_int_equal(thread_modes(), modes | MODE_BYTE_HOOKS);
-    struct exact_counters *exact = &thread_event_cache()->exact;
+    struct exact_counters *exact = &thread_own_cache()->exact;
     assert_true((thread_mode() & MODE_EXACT) != 0);
     exact->allocated = 65536;
     calls = 0;
