@@ -316,7 +316,7 @@ bool arena_end_begins(struct arena *arena)
 {
     lock_acquire(&arenas.lock);
     bool begins = arena->is_manual && !arena->ends &&
-                  atomic_load_explicit(&arena->thread_count, memory_order_relaxed) == 0;
+                  atomic_load_explicit(&arena->thread_count, memory_order_acquire) == 0;
     arena->ends |= begins;
     lock_release(&arenas.lock);
     return begins;
@@ -352,9 +352,10 @@ bool arena_join(struct arena *arena)
     return true;
 }
 
+/* What the thread wrote is done for who ends the arena when it sees none left. */
 void arena_leave(struct arena *arena)
 {
-    atomic_fetch_sub_explicit(&arena->thread_count, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&arena->thread_count, 1, memory_order_release);
 }
 
 struct arena *arena_demand(unsigned index)
