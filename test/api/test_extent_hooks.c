@@ -299,9 +299,7 @@ static void allocate(struct block *block, unsigned arena, unsigned turn)
     block->start = mallocx(size, flags_of(arena) | (zero ? MALLOCX_ZERO : 0));
     EXPECT(block->start != NULL, "%zu bytes refused", size);
     EXPECT(is_in_pool((char *)block->start), "a block of %zu bytes is elsewhere", size);
-    for (size_t i = 0; zero && i < size; i++) {
-        EXPECT(block->start[i] == 0, "byte %zu of %zu is %x", i, size, block->start[i]);
-    }
+    EXPECT(!zero || content_is_zero(block->start, size), "%zu bytes are not all zero", size);
     mark(block, size, turn);
 }
 
