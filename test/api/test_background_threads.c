@@ -54,38 +54,59 @@ static size_t resident_bytes(void)
     return strtoull(strchr(text, ' '), NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The mask of blocked signals of a task, which stands in its status. */
-static uint64_t blocked_signals(const char *task)
+/* Reads /proc/self/task/<task>/<file> as text; false when the task is gone. */
+static bool read_task(const char *task, const char *name, char *text, size_t size)
 {
     char path[300];
-    char text[4096];
-    snprintf(path, sizeof path, "/proc/self/task/%.20s/status", task);
+    snprintf(path, sizeof path, "/proc/self/task/%.20s/%s", task, name);
     int file = open(path, O_RDONLY);
-    ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+    ssize_t length = file < 0 ? -1 : read(file, text, size - 1);
     (void)close(file);
     text[length < 0 ? 0 : length] = '\0';
-    const char *line = strstr(text, "\nSigBlk:");
-    return line == NULL ? 0 : strtoull(line + sizeof "\nSigBlk:" - 1, NULL, 16);
+    return length > 0;
 }
 
+/* Whether a task is there, and no longer on its way out, where it has no signal mask. */
+static bool read_blocked_signals(const char *task, uint64_t *mask)
+{
+    char text[4096];
+    if (!read_task(task, "status", text, sizeof text)) {
+        return false;
+    }
+    const char *state = strstr(text, "\nState:\t");
+    const char *blocked = strstr(text, "\nSigBlk:\t");
+    CHILD_EXPECT(state != NULL && blocked != NULL);
+    *mask = strtoull(blocked + sizeof "\nSigBlk:\t" - 1, NULL, 16);
+    return strchr("XZ", state[sizeof "\nState:\t" - 1]) == NULL;
+}
+
+/* All are, but those that libc needs for itself, and those that cannot be. A task may begin to end
+ * between its state and its mask, but then the state says so from now on. */
+static bool is_there_and_blocks_signals(const char *task)
+{
+    const uint64_t open_signals = (uint64_t)7 << 31 | 1u << (SIGKILL - 1) | 1u << (SIGSTOP - 1);
+    uint64_t mask = 0;
+    for (unsigned tries = 0; tries < 2; tries++) {
+        if (!read_blocked_signals(task, &mask)) {
+            return false;
+        }
+        if ((mask | open_signals) == UINT64_MAX) {
+            return true;
+        }
+    }
+    dprintf(2, "task %s blocks %llx\n", task, (unsigned long long)mask);
+    _exit(1);
+}
+
+/* A thread that has been joined may be seen a moment longer: what is to be gone is waited for. */
 static unsigned threads_there(void)
 {
     unsigned found = 0;
     DIR *tasks = opendir("/proc/self/task");
     for (const struct dirent *entry; tasks != NULL && (entry = readdir(tasks)) != NULL;) {
-        char path[300];
-        char name[32] = "";
-        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-        int file = open(path, O_RDONLY);
-        ssize_t length = file < 0 ? 0 : read(file, name, sizeof name - 1);
-        (void)close(file);
-        if (length > 0 && strcmp(name, thread_name) == 0) {
-            found++;
-            /* All but those that libc needs for itself, and those that cannot be blocked. */
-            const uint64_t open_signals =
-                (uint64_t)7 << 31 | 1u << (SIGKILL - 1) | 1u << (SIGSTOP - 1);
-            CHILD_EXPECT((blocked_signals(entry->d_name) | open_signals) == UINT64_MAX);
-        }
+        char name[32];
+        found += read_task(entry->d_name, "comm", name, sizeof name) &&
+                 strcmp(name, thread_name) == 0 && is_there_and_blocks_signals(entry->d_name);
     }
     closedir(tasks);
     return found;
@@ -239,8 +260,8 @@ static void scene_request(void)
         CHILD_EXPECT(thread_count() == 1);
         turn(false);
         turn(false);
-        CHILD_EXPECT(threads_there() == 0);
         CHILD_EXPECT(thread_count() == 0);
+        wait_for_threads(0);
     }
     turn(true);
     fall_idle(HELD_BYTES);
@@ -273,7 +294,9 @@ static void scene_many(void)
     wait_for_threads(1);
     use_arenas(6);
     wait_for_threads(3);
-    CHILD_EXPECT(thread_count() == 3);
+    while (thread_count() != 3) {
+        usleep(2000); /* The last may run before the one that makes it says that it is there. */
+    }
     size_t limit;
     read_value("max_background_threads", &limit, sizeof limit);
     CHILD_EXPECT(limit == 3);
@@ -289,7 +312,7 @@ static void scene_many(void)
     fill();
     free_and_wait(HELD_BYTES);
     turn(false);
-    CHILD_EXPECT(threads_there() == 0);
+    wait_for_threads(0);
 }
 
 static void wait_for_child(pid_t child)
@@ -327,7 +350,7 @@ static void scene_fork(void)
     }
     fall_idle(HELD_BYTES);
     turn(false);
-    CHILD_EXPECT(threads_there() == 0);
+    wait_for_threads(0);
 }
 
 static void *keep_allocating(void *opaque)
@@ -376,14 +399,7 @@ static void scene_toggle(void)
     atomic_store(&stop, true);
     CHILD_EXPECT(pthread_join(threads[0], NULL) == 0);
     turn(false);
-    CHILD_EXPECT(threads_there() == 0);
-}
-
-static void look_after_helpers(void)
-{
-    if (threads_there() != 0) {
-        _exit(7);
-    }
+    wait_for_threads(0);
 }
 
 /* Handlers run in the reverse order: this one after the allocator's, which its first call set. */
@@ -391,7 +407,7 @@ __attribute__((destructor)) static void check_at_exit(void)
 {
     const char *wanted = getenv("CHECK_AT_EXIT");
     if (wanted != NULL) {
-        look_after_helpers();
+        wait_for_threads(0);
     }
 }
 
@@ -449,12 +465,12 @@ static void scene_huge_pages(void)
         looks = look_count();
         usleep(400000);
     }
+    unsigned before = atomic_load(&huge_pages_by_ours);
     void *more[100];
     for (unsigned i = 0; i < sizeof more / sizeof more[0]; i++) {
         more[i] = malloc(64 * 1024);
         CHILD_EXPECT(more[i] != NULL);
     }
-    unsigned before = atomic_load(&huge_pages_by_ours);
     while (atomic_load(&huge_pages_by_ours) == before) {
         usleep(2000);
     }
