@@ -20,6 +20,7 @@ struct json {
     struct printer *printer;
     const char *letters;
     bool needs_comma;
+    uint64_t clean_pages; /* of the chunks that are being told, and are no huge pages */
 };
 
 static void put_text(struct json *json, const char *text)
@@ -137,6 +138,19 @@ static void enter_groups(struct json *json, const char *last, const char *next)
     }
 }
 
+/* A key without a name: what of these chunks is neither active nor dirty. */
+static void put_clean_pages(struct json *json, const char *key, uint64_t number)
+{
+    if (text_is_same(key, "npageslabs_nonhuge")) {
+        json->clean_pages = number * CHUNK_PAGES;
+    } else if (text_is_same(key, "nactive_nonhuge")) {
+        json->clean_pages -= number;
+    } else if (text_is_same(key, "ndirty_nonhuge")) {
+        json->clean_pages -= number;
+        print(json->printer, ",\"nretained_nonhuge\":%lu", json->clean_pages);
+    }
+}
+
 static void put_member(struct json *json, const struct members *members, unsigned row,
                        const char *key)
 {
@@ -149,10 +163,7 @@ static void put_member(struct json *json, const struct members *members, unsigne
     put_key(json, members->key_start, is_time ? "uptime_ns" : last,
             strlen(is_time ? "uptime_ns" : last));
     put_value(json, &value);
-    if (text_is_same(last, "ndirty_nonhuge")) {
-        /* Of pages of 4 KiB in slabs that are neither active nor dirty: there are no such slabs. */
-        print(json->printer, ",\"nretained_nonhuge\":0");
-    }
+    put_clean_pages(json, last, value.number);
 }
 
 static void put_members(struct json *json, const struct members *members)
@@ -315,7 +326,7 @@ static void put_arenas(struct json *json)
 void report_json(struct printer *printer, const char *letters)
 {
     const size_t mib[CTL_DEPTH_MAX] = {0};
-    struct json json = {printer, letters, false};
+    struct json json = {printer, letters, false, 0};
     print(printer, "{");
     open_object(&json, "jemalloc");
     if (report_shows(letters, 'g')) {
