@@ -33,14 +33,14 @@ enum {
 
 static struct {
     struct lock lock;
-    _Atomic unsigned count;           /* automatic ones; written under the lock (release) */
-    _Atomic unsigned end;             /* of the used part of the table; likewise */
-    _Atomic unsigned limit;           /* written under the lock, once (release); 0: not yet */
-    unsigned made;                    /* under the lock: arenas that ever got memory */
-    struct arena *gone;               /* under the lock: destroyed ones */
-    bool fills_differ;                /* immutable: by options, see fill_differs() */
-    _Atomic(struct arena *) oversize; /* written under the lock (release) */
-    _Atomic(struct arena *) waiting;  /* likewise: the same, until it has an index */
+    _Atomic unsigned count; /* automatic ones; written under the lock (release) */
+    _Atomic unsigned end;   /* of the used part of the table; likewise */
+    _Atomic unsigned limit; /* written under the lock, once (release); 0: not yet */
+    unsigned made;          /* under the lock: arenas that ever got memory */
+    struct arena *gone;     /* under the lock: destroyed ones */
+    bool fills_differ;      /* immutable: by options, see fill_differs() */
+    /* Written under the lock (release), once, before it has an index. */
+    _Atomic(struct arena *) oversize;
     _Atomic int64_t decay_ms[STAGES]; /* of arenas to come; relaxed, any thread */
 } arenas;
 
@@ -129,18 +129,26 @@ unsigned arena_count(void)
     return atomic_load_explicit(&arenas.count, memory_order_acquire);
 }
 
+static struct arena *oversize_arena(void)
+{
+    return atomic_load_explicit(&arenas.oversize, memory_order_acquire);
+}
+
+/* That of oversize blocks may get its index meanwhile: whether it was met is a part of *index. */
 struct arena *arena_next(unsigned *index)
 {
+    const unsigned met = 1u << 31;
     unsigned end = atomic_load_explicit(&arenas.end, memory_order_acquire);
-    while (*index < end) {
-        struct arena *arena = arena_get((*index)++);
+    while ((*index & ~met) < end) {
+        struct arena *arena = arena_get((*index)++ & ~met);
         if (arena != NULL) {
+            *index |= arena == oversize_arena() ? met : 0;
             return arena;
         }
     }
-    bool first = *index <= ARENAS_MAX;
-    *index = ARENAS_MAX + 1;
-    return first ? atomic_load_explicit(&arenas.waiting, memory_order_acquire) : NULL;
+    bool first = (*index & met) == 0;
+    *index = ARENAS_MAX | met;
+    return first ? oversize_arena() : NULL;
 }
 
 /* The ratio times the CPUs, rounded to the nearest; one CPU needs one arena whatever the ratio. */
@@ -167,10 +175,9 @@ static NOINLINE unsigned lay_down_limit(void)
                      : options.narenas != 0                  ? options.narenas
                                                              : automatic_limit(os_cpu_count());
     limit = limit < ARENA_AUTO_MAX ? limit : ARENA_AUTO_MAX;
-    struct arena *waiting = atomic_load_explicit(&arenas.waiting, memory_order_relaxed);
-    if (waiting != NULL) {
-        put(waiting, limit);
-        atomic_store_explicit(&arenas.waiting, NULL, memory_order_release);
+    struct arena *oversize = atomic_load_explicit(&arenas.oversize, memory_order_relaxed);
+    if (oversize != NULL) {
+        put(oversize, limit);
     }
     atomic_store_explicit(&arenas.limit, limit, memory_order_release);
     return limit;
@@ -225,12 +232,10 @@ static NOINLINE struct arena *create_oversize(void)
     if (arena == NULL) {
         arena = new_arena();
         unsigned limit = atomic_load_explicit(&arenas.limit, memory_order_relaxed);
+        atomic_store_explicit(&arenas.oversize, arena, memory_order_release);
         if (arena != NULL && limit != 0) {
             put(arena, limit);
-        } else {
-            atomic_store_explicit(&arenas.waiting, arena, memory_order_release);
         }
-        atomic_store_explicit(&arenas.oversize, arena, memory_order_release);
     }
     lock_release(&arenas.lock);
     return arena;
@@ -241,7 +246,7 @@ NOINLINE struct arena *arena_for_oversize(struct arena *arena)
     if (arena->is_manual || options.oversize_threshold == 0) {
         return arena;
     }
-    struct arena *oversize = atomic_load_explicit(&arenas.oversize, memory_order_acquire);
+    struct arena *oversize = oversize_arena();
     oversize = oversize != NULL ? oversize : create_oversize();
     return oversize != NULL ? oversize : arena;
 }

@@ -165,8 +165,9 @@ unsigned arena_count(void);
 /* What arenas.narenas shows: automatic arenas, made or not yet, that of oversize blocks, and up to
  * the highest index that a manual one ever had. */
 unsigned arena_visible_count(void);
-/* The arena of the lowest index from *index on; *index becomes where to go on. NULL at the end. The
- * last may be one that has no index yet. */
+/* A walk over all arenas, by index, from *index = 0 on; *index becomes where to go on. NULL at the
+ * end. The last may be one that has no index yet. Each that is there from the first call to the
+ * last is met once, unless it ends or begins again meanwhile. */
 struct arena *arena_next(unsigned *index);
 /* Automatic arenas that threads may be spread over: opt.narenas. */
 unsigned arena_limit(void);

@@ -421,6 +421,16 @@ static void oversize_blocks_have_an_arena_behind_the_automatic_ones(void **state
     atomic_store(&own->oversize_bytes, 8u << 20);
 }
 
+static unsigned times_met(const struct arena *wanted)
+{
+    unsigned count = 0;
+    unsigned index = 0;
+    for (const struct arena *arena; (arena = arena_next(&index)) != NULL;) {
+        count += arena == wanted;
+    }
+    return count;
+}
+
 /* Runs in a child whose allocator has not counted CPUs yet. */
 static void the_oversize_arena_waits_for_its_index(void)
 {
@@ -428,28 +438,44 @@ static void the_oversize_arena_waits_for_its_index(void)
         _exit(1);
     }
     struct arena *oversize = arena_for_size(thread_arena(), 9u << 20);
-    unsigned index = 0;
-    bool seen = false;
-    struct arena *arena;
-    while ((arena = arena_next(&index)) != NULL) {
-        seen |= arena == oversize;
-    }
+    unsigned met = times_met(oversize);
     bool waits = arena_get(ARENAS) == NULL && oversize != thread_arena();
     bool placed = arena_visible_count() == ARENAS + 1 && arena_get(ARENAS) == oversize;
-    index = 0;
-    unsigned count = 0;
-    while ((arena = arena_next(&index)) != NULL) {
-        count += arena == oversize;
-    }
-    _exit(seen && waits && placed && count == 1 && oversize->index == ARENAS ? 0 : 2);
+    placed = placed && oversize->index == ARENAS && times_met(oversize) == 1;
+    _exit(met == 1 && waits && placed ? 0 : 2);
 }
 
-static int run_waiting_child(void **state)
+static atomic_bool is_placed;
+
+static void *walk_until_placed(void *oversize)
 {
-    (void)state;
+    bool once = true;
+    for (bool last = false; !last;) {
+        last = atomic_load(&is_placed);
+        once &= times_met(oversize) == 1;
+    }
+    return once ? oversize : NULL;
+}
+
+/* Likewise. The other thread's walks meet it once while this one gives it its index. */
+static void a_walk_meets_the_oversize_arena_once(void)
+{
+    pthread_t walker;
+    void *result;
+    struct arena *oversize = process_start() ? arena_for_size(thread_arena(), 9u << 20) : NULL;
+    if (oversize == NULL || pthread_create(&walker, NULL, walk_until_placed, oversize) != 0) {
+        _exit(1);
+    }
+    (void)arena_visible_count();
+    atomic_store(&is_placed, true);
+    _exit(pthread_join(walker, &result) == 0 && result == oversize ? 0 : 2);
+}
+
+static int run_waiting_child(void (*play)(void))
+{
     pid_t child = fork();
     if (child == 0) {
-        the_oversize_arena_waits_for_its_index();
+        play();
     }
     int status = -1;
     return child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : -1;
@@ -458,7 +484,11 @@ static int run_waiting_child(void **state)
 /* Before the first call of the parent, so that the child starts the allocator itself. */
 static int start_after_child(void **state)
 {
-    return run_waiting_child(state) == 0 ? start_allocator(state) : -1;
+    bool done = run_waiting_child(the_oversize_arena_waits_for_its_index) == 0;
+    for (unsigned i = 0; i < 20 && done; i++) {
+        done = run_waiting_child(a_walk_meets_the_oversize_arena_once) == 0;
+    }
+    return done ? start_allocator(state) : -1;
 }
 
 static void an_arena_has_the_decay_times_of_its_making(void **state)
