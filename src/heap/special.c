@@ -194,8 +194,7 @@ void special_free(void *block, unsigned code)
     large_uncount_mapped(huge->arena, huge->size_bytes - huge->margin_bytes);
     huge_note_margin(-(ptrdiff_t)huge->margin_bytes);
     if (huge->offset_bytes == os_page_bytes && !drop_guards(huge)) {
-        /* It can serve nobody: its address space is lost, and its memory goes. */
-        (void)!os_purge(huge->base, huge->map_bytes);
+        huge_discard(huge);
         return;
     }
     huge->offset_bytes = 0;

@@ -107,6 +107,13 @@ static void drop_descriptor(struct huge *descriptor)
     huge.free_descriptors = descriptor;
 }
 
+/* The mapping is no longer there. Lock held. */
+static void end_mapping(struct huge *entry)
+{
+    huge.statistics.mapped_bytes -= entry->map_bytes;
+    drop_descriptor(entry);
+}
+
 /* Unmaps a mapping that nobody uses. When the kernel refuses it is kept for another try, without
  * its memory if that at least can be had. Lock held. */
 static void unmap(struct huge *entry)
@@ -124,8 +131,7 @@ static void unmap(struct huge *entry)
         cache_append(entry);
         return;
     }
-    huge.statistics.mapped_bytes -= entry->map_bytes;
-    drop_descriptor(entry);
+    end_mapping(entry);
 }
 
 /* Lock held. Kept mappings that cannot be unmapped come to the end of the list: callers count their
@@ -286,16 +292,34 @@ struct huge *huge_adopt(void *arena, struct extent *extent, size_t size_bytes)
     return entry;
 }
 
-void huge_disown(struct huge *entry)
+/* The block is no longer live. Lock held. */
+static void end_block(struct huge *entry)
 {
-    lock_acquire(&huge.lock);
     huge.statistics.live_bytes -= entry->size_bytes;
     huge.statistics.live_count--;
     huge.statistics.free_count++;
-    huge.statistics.mapped_bytes -= entry->map_bytes;
     map_set_code(entry->base, 0);
+}
+
+void huge_disown(struct huge *entry)
+{
+    lock_acquire(&huge.lock);
+    end_block(entry);
     map_drop_owner(entry->base, entry);
-    drop_descriptor(entry);
+    end_mapping(entry);
+    lock_release(&huge.lock);
+}
+
+void huge_discard(struct huge *entry)
+{
+    lock_acquire(&huge.lock);
+    end_block(entry);
+    map_drop_owner(entry->base, entry);
+    if (os_unmap(entry->base, entry->map_bytes)) {
+        end_mapping(entry);
+    } else {
+        (void)!os_purge(entry->base, entry->map_bytes);
+    }
     lock_release(&huge.lock);
 }
 
@@ -350,12 +374,9 @@ static void note_touched(struct huge *entry)
 void huge_free(struct huge *entry)
 {
     lock_acquire(&huge.lock);
-    huge.statistics.live_bytes -= entry->size_bytes;
-    huge.statistics.live_count--;
-    huge.statistics.free_count++;
+    end_block(entry);
     entry->arena = NULL;
     note_touched(entry);
-    map_set_code(entry->base, 0);
     if (make_room(entry)) {
         entry->freed_at_ns = os_time_coarse_ns();
         cache_append(entry);

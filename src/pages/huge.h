@@ -58,6 +58,9 @@ MUST_USE struct huge *huge_alloc_growing(void *arena, size_t size_bytes);
 
 /* Frees a block: keeps its mapping or unmaps it. */
 void huge_free(struct huge *huge);
+/* The same where the mapping can serve no other: it is unmapped. When the system refuses, its
+ * address space is lost, and its memory goes. */
+void huge_discard(struct huge *huge);
 
 /* A block of size_bytes at the start of an extent that begins a unit; and its end, before the
  * extent is given back. NULL when memory for the descriptor is refused, or the unit is another's.

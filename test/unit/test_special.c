@@ -5,6 +5,8 @@
  */
 #include "upper_floors.h"
 
+#include "refused_calls.h"
+
 #include "config/options.h"
 #include "heap/special.h"
 #include "os/os.h"
@@ -253,6 +255,42 @@ static void refused_memory_leaves_all_valid(void **state)
     expect_success(take_all, NULL);
 }
 
+/* As when the process has all the mappings that it may have. */
+static void free_with_guards(void *unmaps)
+{
+    choose(false, 1, 0);
+    huge_purge();
+    struct huge_statistics before = huge_statistics();
+    char *block = large_alloc(arena, 3000 * KIB, 1, false);
+    CHILD_EXPECT(map_code(block) == CODE_SPECIAL);
+    memset(block, 0x11, 3000 * KIB);
+    refuse_calls(SYS_mprotect, unmaps != NULL ? SYS_mprotect : SYS_munmap, ENOMEM);
+    large_free(block, CODE_SPECIAL);
+    struct huge_statistics after = huge_statistics();
+    CHILD_EXPECT(map_code(block) == 0);
+    CHILD_EXPECT(after.live_bytes == before.live_bytes);
+    CHILD_EXPECT(after.live_count == before.live_count);
+    CHILD_EXPECT(after.margin_bytes == before.margin_bytes);
+    CHILD_EXPECT(after.free_count == before.free_count + 1);
+    CHILD_EXPECT((after.mapped_bytes == before.mapped_bytes) == (unmaps != NULL));
+    choose(false, 0, 0);
+    char *next = large_alloc(arena, 3000 * KIB, 1, false);
+    CHILD_EXPECT(next != NULL);
+    memset(next, 0x22, 3000 * KIB);
+    _exit(0);
+}
+
+static void a_mapping_whose_guards_stay_serves_nobody(void **state)
+{
+    (void)state;
+    char text[256];
+    for (unsigned i = 0; i < 2; i++) {
+        int status = run_child(free_with_guards, i == 0 ? NULL : &arena, text, sizeof text);
+        skip_unless_refused(status);
+        EXPECT(status == 0, "status 0x%x, text \"%s\"", status, text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +302,7 @@ int main(void)
         cmocka_unit_test_teardown(one_in_so_many_slabs_is_guarded, choose_none),
         cmocka_unit_test_teardown(pointers_into_special_blocks_abort, choose_none),
         cmocka_unit_test_teardown(refused_memory_leaves_all_valid, choose_none),
+        cmocka_unit_test_teardown(a_mapping_whose_guards_stay_serves_nobody, choose_none),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
