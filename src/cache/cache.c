@@ -612,9 +612,12 @@ void cache_end(struct cache *cache)
     drop_outside_pieces(cache);
 }
 
+/* Whoever tells an arena of another thread's cache may have read its numbers while they changed. */
 READS_OTHERS uint64_t cache_untold_requests(const struct cache *cache, uint8_t class_index)
 {
-    return bin_requests(cache, class_index + 1u) - cache->requests_told[class_index + 1u];
+    uint64_t requests = bin_requests(cache, class_index + 1u);
+    uint64_t told = cache->requests_told[class_index + 1u];
+    return requests > told ? requests - told : 0;
 }
 
 READS_OTHERS uint64_t cache_untold(const struct cache *cache, uint64_t untold[CACHED_CLASSES])

@@ -249,6 +249,16 @@ int act_arena_reset(const size_t *mib, const void *new_value)
     return 0;
 }
 
+/* A cache of the program's that was filled from an arena which ends tells it what it has counted,
+ * and counts for arena 0 until another fills it. */
+static void leave_arena(struct cache *cache, void *arena)
+{
+    bool is_threads = cache->pointer != NULL;
+    if (!is_threads && cache_arena(cache) == arena) {
+        (void)cache_move(cache, arena_get(0));
+    }
+}
+
 int act_arena_destroy(const size_t *mib, const void *new_value)
 {
     (void)new_value;
@@ -258,6 +268,7 @@ int act_arena_destroy(const size_t *mib, const void *new_value)
     }
     forget_held(arena);
     arena_empty(arena);
+    thread_for_each_cache(leave_arena, arena);
     statistics_end_arena(arena);
     return 0;
 }

@@ -84,6 +84,65 @@ static void flushing_and_ending_give_its_blocks_back(void **state)
     }
 }
 
+/* Blocks of 160 bytes that arenas were asked for. */
+static uint64_t requests_of(unsigned arena)
+{
+    uint64_t epoch = 1;
+    uint64_t requests = 0;
+    size_t length = sizeof requests;
+    char name[80];
+    assert_int_equal(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch), 0);
+    snprintf(name, sizeof name, "stats.arenas.%u.bins.9.nrequests", arena);
+    int result = mallctl(name, &requests, &length, NULL, 0);
+    return result == ENOENT && arena == MALLCTL_ARENAS_DESTROYED ? 0 : result == 0 ? requests : 999;
+}
+
+static unsigned new_arena(void)
+{
+    unsigned arena;
+    size_t length = sizeof arena;
+    assert_int_equal(mallctl("arenas.create", &arena, &length, NULL, 0), 0);
+    return arena;
+}
+
+static void destroy(unsigned arena)
+{
+    char name[40];
+    snprintf(name, sizeof name, "arena.%u.destroy", arena);
+    assert_int_equal(mallctl(name, NULL, NULL, NULL, 0), 0);
+}
+
+static void use(unsigned cache, unsigned arena, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        int flags = MALLOCX_TCACHE(cache) | MALLOCX_ARENA(arena);
+        dallocx(mallocx(160, flags), MALLOCX_TCACHE(cache));
+    }
+    assert_int_equal(act("tcache.flush", cache), 0);
+}
+
+/* What a cache counted for an arena is counted there when that ends, once. */
+static void requests_of_a_destroyed_arena_stay_there(void **state)
+{
+    (void)state;
+    unsigned cache = new_cache();
+    unsigned arena = new_arena();
+    uint64_t destroyed = requests_of(MALLCTL_ARENAS_DESTROYED);
+    use(cache, arena, 70);
+    assert_int_equal(requests_of(arena), 70);
+    destroy(arena);
+    assert_int_equal(requests_of(MALLCTL_ARENAS_DESTROYED), destroyed + 70);
+    assert_int_equal(new_arena(), arena);
+    assert_int_equal(requests_of(arena), 0);
+    use(cache, arena, 30);
+    assert_int_equal(requests_of(arena), 30);
+    assert_int_equal(requests_of(MALLCTL_ARENAS_DESTROYED), destroyed + 70);
+    assert_int_equal(act("tcache.destroy", cache), 0);
+    assert_int_equal(requests_of(arena), 30);
+    destroy(arena);
+    assert_int_equal(requests_of(MALLCTL_ARENAS_DESTROYED), destroyed + 100);
+}
+
 /* Regions that the thread's cache keeps of many that are freed. */
 static size_t kept_of_many(size_t size)
 {
@@ -243,6 +302,7 @@ int main(int argument_count, char **arguments)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cache_keeps_its_blocks_to_itself),
         cmocka_unit_test(flushing_and_ending_give_its_blocks_back),
+        cmocka_unit_test(requests_of_a_destroyed_arena_stay_there),
         cmocka_unit_test(a_thread_bounds_its_own_cache),
         cmocka_unit_test(a_thread_takes_any_automatic_arena),
         cmocka_unit_test(options_reach_the_caches),
