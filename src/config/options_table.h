@@ -30,7 +30,7 @@ BOOLEAN(trust_madvise, false, PLAIN,
 BOOLEAN(retain, true, PLAIN, "Keep the address space of unused chunks; false: unmap them.")
 CHOICE(dss, 2, "disabled\0primary\0secondary\0", SHORT_KEY | SHORT_VALUE,
        "New memory for blocks up to 1 MiB from sbrk(): not, before mmap, or when mmap refuses.")
-INTEGER(narenas, unsigned, 0, 1, UINT32_MAX, REFUSE, PLAIN, "",
+INTEGER(narenas, unsigned, 0, 1, UINT32_MAX, CLIP_ABOVE, PLAIN, "",
         "Arenas that threads are spread over; `default` or left out: by narenas_ratio; at most "
         "4094.")
 FRACTION(narenas_ratio, 4 << 16, UINT32_MAX, UNMIRRORED, "Automatic arenas for each CPU.")

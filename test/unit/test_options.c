@@ -319,6 +319,13 @@ static void some_keys_set_others(void **state)
     assert_int_equal(options.narenas, 4094);
     assert_string_equal(heard.text, "<jemalloc>: Reducing narenas to limit (4094)\n"
                                     "<jemalloc>: prof_leak_error is set w/o prof_final.\n");
+    const char *const huge_numbers[] = {"narenas:-1", "narenas:4294967296"};
+    for (unsigned i = 0; i < 2; i++) {
+        options.narenas = 1;
+        assert_true(apply(huge_numbers[i]));
+        options_settle();
+        assert_int_equal(options.narenas, 4094);
+    }
 }
 
 static void confirmation_names_what_has_no_effect(void **state)
