@@ -372,10 +372,25 @@ unsigned chunk_note_purged(struct chunk *chunk, unsigned page, unsigned page_cou
     return dirty;
 }
 
+/* A hook may leave anything in the pages that it was given: clean ones between the dirty do not read
+ * as zero any longer. */
+static NOINLINE void forget_zeros(struct chunk *chunk, unsigned page, unsigned page_count)
+{
+    unsigned purged = bits_count_range(chunk->purged, page, page_count);
+    unsigned muzzy = bits_count_range(chunk->muzzy, page, page_count);
+    bits_clear_range(chunk->purged, page, page_count);
+    bits_set_range(chunk->muzzy, page, page_count);
+    chunk->purged_pages = (uint16_t)(chunk->purged_pages - purged);
+    chunk->muzzy_pages = (uint16_t)(chunk->muzzy_pages + page_count - muzzy);
+}
+
 unsigned chunk_note_muzzy(struct chunk *chunk, unsigned page, unsigned page_count)
 {
     unsigned dirty = bits_move_range(chunk->muzzy, chunk->dirty, page, page_count);
     chunk->muzzy_pages = (uint16_t)(chunk->muzzy_pages + dirty);
+    if (UNLIKELY(chunk->extent != NULL)) {
+        forget_zeros(chunk, page, page_count);
+    }
     return dirty;
 }
 

@@ -153,7 +153,7 @@ void chunk_use(struct chunk *chunk, unsigned page, unsigned page_count);
 unsigned chunk_unuse(struct chunk *chunk, unsigned page, unsigned page_count, unsigned touched);
 
 /* Unused pages were purged: the dirty and muzzy ones are clean now, or lazily: the dirty ones are
- * muzzy now. Result: how many were dirty. */
+ * muzzy now, of an extent all of them. Result: how many were dirty. */
 unsigned chunk_note_purged(struct chunk *chunk, unsigned page, unsigned page_count);
 unsigned chunk_note_muzzy(struct chunk *chunk, unsigned page, unsigned page_count);
 /* Pages come into use; muzzy ones are dirty from now on. Result: how many of them had been purged,

@@ -156,9 +156,9 @@ static bool purge(enum hook hook, extent_hooks_t *hooks, char *start, size_t len
         return leave(true);
     }
     (void)pages_of(start, length, PAGE_TAKEN, PAGE_TAKEN);
-    /* A lazy purge leaves each page as it is, or zero. */
+    /* A lazy purge leaves each page as it is, or anything in it. */
     for (size_t i = 0; i < length / PAGE; i += hook == FORCED ? 1 : 2) {
-        memset(start + i * PAGE, 0, PAGE);
+        memset(start + i * PAGE, hook == FORCED ? 0 : 0x44, PAGE);
     }
     return leave(false);
 }
@@ -411,6 +411,27 @@ static void shrinking_and_growing_call_the_hooks(void **state)
     pool.refused = 1 << MERGE;
     assert_int_equal(xallocx(block, 6 << 20, 0, 0), 4 << 20);
     pool.refused = 0;
+    assert_int_equal(act(arena, "destroy"), 0);
+    assert_int_equal(taken_pages(), 0);
+}
+
+/* Pages that nobody used lie behind the freed block, and are purged with it. */
+static void what_a_lazy_purge_leaves_does_not_count_as_zero(void **state)
+{
+    (void)state;
+    enum { BLOCK = 64 << 10, LATER = 600 << 10 };
+    unsigned arena = make();
+    set_decay(arena, "dirty", 0);
+    set_decay(arena, "muzzy", -1);
+    void *kept[2] = {mallocx(BLOCK, flags_of(arena)), NULL};
+    dallocx(memset(mallocx(BLOCK, flags_of(arena)), 1, BLOCK), MALLOCX_TCACHE_NONE);
+    assert_true(pool.calls[LAZY] > 0);
+    kept[1] = mallocx(BLOCK, flags_of(arena)); /* where the freed one was */
+    char *block = mallocx(LATER, flags_of(arena) | MALLOCX_ZERO);
+    for (size_t i = 0; i < LATER; i++) {
+        EXPECT(block[i] == 0, "byte %zu is %x", i, block[i]);
+    }
+    assert_true(kept[0] != NULL && kept[1] != NULL);
     assert_int_equal(act(arena, "destroy"), 0);
     assert_int_equal(taken_pages(), 0);
 }
@@ -678,6 +699,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shrinking_and_growing_call_the_hooks),
+        cmocka_unit_test(what_a_lazy_purge_leaves_does_not_count_as_zero),
         cmocka_unit_test(memory_goes_back_by_the_hooks),
         cmocka_unit_test(hooks_that_refuse_everything_give_enomem),
         cmocka_unit_test(an_arena_lives_by_its_hooks_whatever_they_refuse),
