@@ -410,6 +410,65 @@ size_t dwarf_scopes_find(struct dwarf_scopes *scopes, uint64_t address,
     return depth + 1;
 }
 
+bool dwarf_scopes_function(struct dwarf_scopes *scopes, uint64_t address, uint64_t *start,
+                           uint64_t *end)
+{
+    const struct scope_range *range = NULL;
+    if (find_function(scopes, address, &range) == NULL || range == NULL) {
+        return false;
+    }
+    *start = range->start;
+    *end = range->end;
+    return true;
+}
+
+/* The address of a row; 0: it has none. */
+static uint64_t row_address(Dwarf_Lines *lines, size_t index)
+{
+    Dwarf_Line *row = dwarf_onesrcline(lines, index);
+    Dwarf_Addr address;
+    return row != NULL && dwarf_lineaddr(row, &address) == 0 ? address : 0;
+}
+
+/* The first row, in the order of addresses, that is not before the address. */
+static size_t find_row(Dwarf_Lines *lines, size_t count, uint64_t address)
+{
+    size_t low = 0;
+    size_t high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (row_address(lines, middle) < address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+size_t dwarf_scopes_rows(struct dwarf_scopes *scopes, uint64_t start, uint64_t end, uint64_t **rows)
+{
+    const struct scope_range *range = NULL;
+    struct dwarf_unit *unit = find_function(scopes, start, &range);
+    Dwarf_Lines *lines;
+    size_t line_count;
+    size_t count = 0;
+    *rows = NULL;
+    if (unit == NULL || dwarf_getsrclines(&unit->die, &lines, &line_count) != 0) {
+        return 0;
+    }
+    size_t first = find_row(lines, line_count, start);
+    size_t behind = find_row(lines, line_count, end);
+    *rows = memory_take(behind - first, sizeof **rows);
+    for (size_t i = first; i < behind; i++) {
+        uint64_t address = row_address(lines, i);
+        if (count == 0 || address != (*rows)[count - 1]) {
+            (*rows)[count++] = address;
+        }
+    }
+    return count;
+}
+
 void dwarf_scopes_close(struct dwarf_scopes *scopes)
 {
     for (size_t i = 0; i < scopes->unit_count; i++) {

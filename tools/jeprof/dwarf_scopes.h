@@ -49,6 +49,16 @@ void dwarf_scopes_open(struct dwarf_scopes *scopes, Dwarf *dwarf);
 size_t dwarf_scopes_find(struct dwarf_scopes *scopes, uint64_t address,
                          struct dwarf_frame frames[SCOPES_MAX]);
 
+/* The bytes of the function around an address, as far as they stand together; false: there is
+ * none. */
+bool dwarf_scopes_function(struct dwarf_scopes *scopes, uint64_t address, uint64_t *start,
+                           uint64_t *end);
+
+/* The addresses in [start, end), of one function, at which a row of the line table begins, and
+ * their number. The caller frees them. */
+size_t dwarf_scopes_rows(struct dwarf_scopes *scopes, uint64_t start, uint64_t end,
+                         uint64_t **rows);
+
 void dwarf_scopes_close(struct dwarf_scopes *scopes);
 
 #endif

@@ -5,18 +5,26 @@
  */
 #include "jeprof_options.h"
 
+#include <errno.h>
 #include <popt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Codes of options. What may be given once of a group has a range of its own. */
 enum {
     CODE_HELP = 1,
     CODE_VERSION,
-    CODE_IGNORED, /* changes pictures alone, or names tools that are not needed */
-    CODE_UNBUILT,
+    CODE_IGNORED, /* is always so */
+    CODE_REFUSED,
+    CODE_INTERACTIVE,
     CODE_THREAD,
+    CODE_SECONDS,
+    CODE_NODE_COUNT,
+    CODE_NODE_PART,
+    CODE_EDGE_PART,
+    CODE_DEGREE,
     CODE_OUTPUT = 100,      /* + enum jeprof_output */
     CODE_GRANULARITY = 200, /* + enum report_granularity */
     CODE_MEASURE = 300,     /* + enum view_measure */
@@ -26,8 +34,8 @@ enum {
 
 /* What popt fills; the tables below point into it. */
 static struct {
-    int sorts_cumulative, shows_bytes, drops_negative;
-    char *base, *library_prefixes, *focused, *ignored, *retained, *excluded;
+    int sorts_cumulative, shows_bytes, drops_negative, marks_own;
+    char *base, *library_prefixes, *focused, *ignored, *retained, *excluded, *scale, *tools;
     char **added_libraries;
 } given;
 
@@ -53,8 +61,8 @@ static struct poptOption general_options[] = {
     FLAG("cum", sorts_cumulative, "Sort by what functions and all they call allocated"),
     TEXT("base", base, "Subtract this profile", "PROFILE"),
     TEXT("diff_base", base, "The same as --base", "PROFILE"),
-    CODE("interactive", CODE_UNBUILT, "Ask for commands (not in this build)"),
-    CODE_WITH("seconds", CODE_UNBUILT, "Length of a remote profile (not in this build)", "N"),
+    CODE("interactive", CODE_INTERACTIVE, "Ask for commands (default on a terminal)"),
+    CODE_WITH("seconds", CODE_SECONDS, "How long a server gathers a profile (default 30)", "N"),
     {"add_lib", '\0', POPT_ARG_ARGV, &given.added_libraries, 0,
      "A library or program whose symbols are used too", "FILE"},
     TEXT("lib_prefix", library_prefixes, "Folders, by commas, to look for libraries below", "DIRS"),
@@ -72,16 +80,17 @@ static struct poptOption output_options[] = {
     CODE("callgrind", CODE_OUTPUT + OUTPUT_CALLGRIND, "The call graph for callgrind's viewers"),
     CODE("raw", CODE_OUTPUT + OUTPUT_RAW, "The profile with its names, readable anywhere"),
     CODE("symbols", CODE_OUTPUT + OUTPUT_SYMBOLS, "Names of addresses of standard input"),
-    CODE("gv", CODE_UNBUILT, "Show a picture by gv (not in this build)"),
-    CODE("evince", CODE_UNBUILT, "Show a picture by evince (not in this build)"),
-    CODE("web", CODE_UNBUILT, "Show a picture in a browser (not in this build)"),
-    CODE_WITH("list", CODE_UNBUILT, "Source of routines (not in this build)", "REGEXP"),
-    CODE_WITH("disasm", CODE_UNBUILT, "Instructions of routines (not in this build)", "REGEXP"),
-    CODE("dot", CODE_UNBUILT, "The call graph for dot (not in this build)"),
-    CODE("ps", CODE_UNBUILT, "The call graph in PostScript (not in this build)"),
-    CODE("pdf", CODE_UNBUILT, "The call graph in PDF (not in this build)"),
-    CODE("svg", CODE_UNBUILT, "The call graph in SVG (not in this build)"),
-    CODE("gif", CODE_UNBUILT, "The call graph in GIF (not in this build)"),
+    CODE_WITH("list", CODE_OUTPUT + OUTPUT_LIST, "Source of functions, with counts", "REGEXP"),
+    CODE_WITH("disasm", CODE_OUTPUT + OUTPUT_DISASM, "Instructions of functions, with counts",
+              "REGEXP"),
+    CODE("dot", CODE_OUTPUT + OUTPUT_DOT, "The call graph for graphviz's dot"),
+    CODE("ps", CODE_OUTPUT + OUTPUT_PS, "The call graph in PostScript"),
+    CODE("pdf", CODE_OUTPUT + OUTPUT_PDF, "The call graph in PDF"),
+    CODE("svg", CODE_OUTPUT + OUTPUT_SVG, "The call graph in SVG"),
+    CODE("gif", CODE_OUTPUT + OUTPUT_GIF, "The call graph in GIF"),
+    CODE("gv", CODE_OUTPUT + OUTPUT_GV, "Show the call graph by gv"),
+    CODE("evince", CODE_OUTPUT + OUTPUT_EVINCE, "Show the call graph by evince"),
+    CODE("web", CODE_OUTPUT + OUTPUT_WEB, "Show the call graph in a browser"),
     POPT_TABLEEND};
 
 static struct poptOption measure_options[] = {
@@ -91,9 +100,9 @@ static struct poptOption measure_options[] = {
     CODE("alloc_objects", CODE_MEASURE + VIEW_TOTAL_OBJECTS, "Objects ever allocated"),
     FLAG("show_bytes", shows_bytes, "Bytes instead of MB"),
     FLAG("drop_negative", drops_negative, "Leave out what --base makes negative"),
-    CODE("total_delay", CODE_UNBUILT, "For contention profiles (not in this build)"),
-    CODE("contentions", CODE_UNBUILT, "For contention profiles (not in this build)"),
-    CODE("mean_delay", CODE_UNBUILT, "For contention profiles (not in this build)"),
+    CODE("total_delay", CODE_REFUSED, "For contention profiles, which are no heap profiles"),
+    CODE("contentions", CODE_REFUSED, "For contention profiles, which are no heap profiles"),
+    CODE("mean_delay", CODE_REFUSED, "For contention profiles, which are no heap profiles"),
     POPT_TABLEEND};
 
 static struct poptOption filter_options[] = {
@@ -102,18 +111,18 @@ static struct poptOption filter_options[] = {
     TEXT("retain", retained, "Frames alone that match", "REGEXP"),
     TEXT("exclude", excluded, "No frames that match", "REGEXP"),
     CODE_WITH("thread", CODE_THREAD, "The samples of one thread", "N"),
-    CODE_WITH("nodecount", CODE_IGNORED, "For pictures: most nodes", "N"),
-    CODE_WITH("nodefraction", CODE_IGNORED, "For pictures: smallest node", "F"),
-    CODE_WITH("edgefraction", CODE_IGNORED, "For pictures: smallest edge", "F"),
-    CODE_WITH("maxdegree", CODE_IGNORED, "For pictures: most edges of a node", "N"),
-    CODE_WITH("scale", CODE_IGNORED, "For pictures", "N"),
-    CODE("heapcheck", CODE_IGNORED, "For pictures"),
+    CODE_WITH("nodecount", CODE_NODE_COUNT, "Pictures: nodes at most (default 80)", "N"),
+    CODE_WITH("nodefraction", CODE_NODE_PART, "Pictures: no smaller nodes (default .005)", "F"),
+    CODE_WITH("edgefraction", CODE_EDGE_PART, "Pictures: no smaller edges (default .001)", "F"),
+    CODE_WITH("maxdegree", CODE_DEGREE, "Pictures: edges of a node (default 8)", "N"),
+    TEXT("scale", scale, "Scale of gv (default 0)", "N"),
+    FLAG("heapcheck", marks_own, "Pictures: what allocated itself is grey"),
     POPT_TABLEEND};
 
 static struct poptOption other_options[] = {
-    CODE_WITH("tools", CODE_IGNORED, "Accepted: no other tools are needed", "PATHS"),
+    TEXT("tools", tools, "Where objdump, dot and viewers are: prefixes, or NAME:PATH", "LIST"),
     CODE("debug-syms-by-id", CODE_IGNORED, "Accepted: build ids are always looked at"),
-    CODE("test", CODE_UNBUILT, "Run unit tests (not in this build)"),
+    CODE("test", CODE_OUTPUT + OUTPUT_TEST, "Check jeprof itself"),
     {"help", 'h', POPT_ARG_NONE, NULL, CODE_HELP, "This text", NULL},
     CODE("version", CODE_VERSION, "The version"),
     POPT_TABLEEND};
@@ -131,35 +140,10 @@ static struct poptOption all_options[] = {GROUP(general_options, "General:"),
                                           GROUP(other_options, "Other:"),
                                           POPT_TABLEEND};
 
-static const struct poptOption *const option_tables[] = {
-    general_options, granularity_options, output_options,
-    measure_options, filter_options,      other_options,
-};
-
 static void refuse(struct jeprof_options *options, const char *format, const char *detail)
 {
     options->action = ACTION_REFUSE;
     snprintf(options->message, sizeof options->message, format, detail);
-}
-
-/* popt tells the code of an option alone; the unbuilt ones share theirs, so the word that was given
- * tells which it is: the first of the command line that names an unbuilt option. */
-static const char *unbuilt_option(char **arguments)
-{
-    for (size_t i = 1; arguments[i] != NULL; i++) {
-        const char *word = arguments[i] + strspn(arguments[i], "-");
-        size_t length = strcspn(word, "=");
-        for (size_t table = 0; table < sizeof option_tables / sizeof option_tables[0]; table++) {
-            for (const struct poptOption *row = option_tables[table]; row->longName != NULL;
-                 row++) {
-                if (word > arguments[i] && row->val == CODE_UNBUILT &&
-                    strlen(row->longName) == length && memcmp(row->longName, word, length) == 0) {
-                    return row->longName;
-                }
-            }
-        }
-    }
-    return "an option";
 }
 
 /* Sets one choice of a group, which must be the only one. */
@@ -172,15 +156,54 @@ static int choose(struct jeprof_options *options, int code, bool *is_chosen, con
     return code % RANGE;
 }
 
-static void read_thread(struct jeprof_options *options, const char *text)
+/* A whole number of decimal digits. */
+static unsigned long long read_number(struct jeprof_options *options, const char *name,
+                                      const char *text)
 {
     char *end;
-    unsigned long long thread = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != '\0') {
-        refuse(options, "--thread=%.100s: this is no number of a thread", text);
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0) {
+        options->action = ACTION_REFUSE;
+        snprintf(options->message, sizeof options->message, "--%s=%.100s: this is no number", name,
+                 text);
     }
-    options->view.thread = thread;
-    options->report.thread = thread;
+    return number;
+}
+
+static double read_part(struct jeprof_options *options, const char *name, const char *text)
+{
+    char *end;
+    double part = strtod(text, &end);
+    if (*text == '\0' || *end != '\0' || !(part >= 0 && part <= 1)) {
+        options->action = ACTION_REFUSE;
+        snprintf(options->message, sizeof options->message,
+                 "--%s=%.100s: this is no number from 0 to 1", name, text);
+    }
+    return part;
+}
+
+/* Options with numbers. False: it is another. */
+static bool take_number(struct jeprof_options *options, int code, const char *value)
+{
+    struct graph_options *graph = &options->dot.graph;
+    if (code == CODE_THREAD) {
+        options->view.thread = read_number(options, "thread", value);
+        options->report.thread = options->view.thread;
+    } else if (code == CODE_SECONDS) {
+        options->seconds = read_number(options, "seconds", value);
+    } else if (code == CODE_NODE_COUNT) {
+        graph->node_count = read_number(options, "nodecount", value);
+    } else if (code == CODE_DEGREE) {
+        graph->degree = read_number(options, "maxdegree", value);
+    } else if (code == CODE_NODE_PART) {
+        graph->node_part = read_part(options, "nodefraction", value);
+    } else if (code == CODE_EDGE_PART) {
+        graph->edge_part = read_part(options, "edgefraction", value);
+    } else {
+        return false;
+    }
+    return true;
 }
 
 struct chosen {
@@ -188,7 +211,7 @@ struct chosen {
 };
 
 static void take_option(struct jeprof_options *options, int code, const char *value,
-                        struct chosen *chosen, char **arguments)
+                        struct chosen *chosen)
 {
     if (code >= CODE_MEASURE && code < CODE_END) {
         options->view.measure =
@@ -198,12 +221,17 @@ static void take_option(struct jeprof_options *options, int code, const char *va
             (enum report_granularity)choose(options, code, &chosen->granularity, "rows");
     } else if (code >= CODE_OUTPUT && code < CODE_GRANULARITY) {
         options->output = (enum jeprof_output)choose(options, code, &chosen->output, "reports");
-    } else if (code == CODE_UNBUILT) {
-        refuse(options, "not available in this build: --%s", unbuilt_option(arguments));
-    } else if (code == CODE_THREAD) {
-        read_thread(options, value);
+        options->pattern = text_pool_keep(&options->pool, value);
+    } else if (code == CODE_INTERACTIVE) {
+        options->is_interactive = true;
+    } else if (code == CODE_REFUSED) {
+        refuse(options, "%s",
+               "--total_delay, --contentions and --mean_delay are for contention profiles: this "
+               "jeprof reads heap profiles");
     } else if (code == CODE_HELP || code == CODE_VERSION) {
         options->action = ACTION_DONE;
+    } else {
+        take_number(options, code, value);
     }
 }
 
@@ -218,16 +246,49 @@ static void write_information(poptContext context, int code)
     }
 }
 
-/* The command line with two dashes before each long option, as popt wants them. One dash does for
- * the user, as it did for the script. */
-static char **with_two_dashes(struct text_pool *pool, int count, char **arguments)
+static const struct poptOption *const option_tables[] = {
+    general_options, granularity_options, output_options,
+    measure_options, filter_options,      other_options,
+};
+
+/* The only option that begins so, or the one that is called so; NULL: none, or several do. */
+static const char *find_name(const char *start, size_t length)
+{
+    const char *found = NULL;
+    bool is_unique = true;
+    for (size_t table = 0; table < sizeof option_tables / sizeof option_tables[0]; table++) {
+        for (const struct poptOption *row = option_tables[table]; row->longName != NULL; row++) {
+            if (strncmp(row->longName, start, length) != 0) {
+                continue;
+            }
+            if (strlen(row->longName) == length) {
+                return row->longName;
+            }
+            is_unique = found == NULL;
+            found = row->longName;
+        }
+    }
+    return is_unique ? found : NULL;
+}
+
+/* The command line as popt wants it: two dashes before each long option, and its whole name. One
+ * dash, and the beginning of a name, do for the user, as they did for the script. */
+static char **with_whole_names(struct text_pool *pool, int count, char **arguments)
 {
     char **copies = text_pool_take(pool, ((size_t)count + 1) * sizeof *copies);
     for (int i = 0; i < count; i++) {
-        size_t length = strlen(arguments[i]);
-        bool has_one = i > 0 && length > 2 && arguments[i][0] == '-' && arguments[i][1] != '-';
-        copies[i] = text_pool_take(pool, length + 2);
-        snprintf(copies[i], length + 2, "%s%s", has_one ? "-" : "", arguments[i]);
+        size_t dashes = strspn(arguments[i], "-");
+        const char *word = arguments[i] + dashes;
+        size_t length = strcspn(word, "=");
+        bool is_option = i > 0 && (dashes == 1 || dashes == 2) && length > 1;
+        const char *name = is_option ? find_name(word, length) : NULL;
+        size_t size = strlen(arguments[i]) + (name != NULL ? strlen(name) : 0) + 3;
+        copies[i] = text_pool_take(pool, size);
+        if (name != NULL) {
+            snprintf(copies[i], size, "--%s%s", name, word + length);
+        } else {
+            snprintf(copies[i], size, "%s%s", is_option && dashes == 1 ? "-" : "", arguments[i]);
+        }
     }
     copies[count] = NULL;
     return copies;
@@ -243,6 +304,11 @@ static void copy_given(struct jeprof_options *options)
     options->view.retained = given.retained;
     options->view.excluded = given.excluded;
     options->base = given.base;
+    options->dot.marks_own = given.marks_own != 0;
+    options->dot.shows_bytes = options->report.shows_bytes;
+    options->dot.granularity = options->report.granularity;
+    options->picture.scale = given.scale;
+    options->picture.tools = given.tools != NULL ? given.tools : getenv("JEPROF_TOOLS");
     options->symbols.library_prefixes = given.library_prefixes;
     options->symbols.added_libraries = (const char *const *)given.added_libraries;
     while (given.added_libraries != NULL &&
@@ -258,14 +324,16 @@ void jeprof_options_read(struct jeprof_options *options, int count, char **argum
     *options = (struct jeprof_options){.action = ACTION_REPORT};
     options->view.thread = PROFILE_ALL_THREADS;
     options->report.thread = PROFILE_ALL_THREADS;
-    arguments = with_two_dashes(&options->pool, count, arguments);
+    options->dot.graph = graph_defaults;
+    options->seconds = 30; /* as jemalloc's script has it */
+    arguments = with_whole_names(&options->pool, count, arguments);
     poptContext context =
         poptGetContext("jeprof", count, (const char **)(void *)arguments, all_options, 0);
     options->context = context;
     poptSetOtherOptionHelp(context, "[OPTION...] [PROGRAM] PROFILE...");
     while (options->action == ACTION_REPORT && (code = poptGetNextOpt(context)) > 0) {
         char *value = poptGetOptArg(context);
-        take_option(options, code, value, &chosen, arguments);
+        take_option(options, code, value, &chosen);
         free(value);
         if (options->action == ACTION_DONE) {
             write_information(context, code);
@@ -278,9 +346,11 @@ void jeprof_options_read(struct jeprof_options *options, int count, char **argum
                  word, poptStrerror(code));
     }
     copy_given(options);
+    bool is_on_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    options->is_interactive |= !chosen.output && is_on_terminal;
     options->arguments = poptGetArgs(context);
     bool has_arguments = options->arguments != NULL && options->arguments[0] != NULL;
-    if (options->action == ACTION_REPORT && !has_arguments) {
+    if (options->action == ACTION_REPORT && !has_arguments && options->output != OUTPUT_TEST) {
         refuse(options, "no profile is named (jeprof [PROGRAM] PROFILE...%s)", "");
     }
 }
@@ -288,8 +358,8 @@ void jeprof_options_read(struct jeprof_options *options, int count, char **argum
 void jeprof_options_close(struct jeprof_options *options)
 {
     poptFreeContext(options->context);
-    char **texts[] = {&given.base,    &given.library_prefixes, &given.focused,
-                      &given.ignored, &given.retained,         &given.excluded};
+    char **texts[] = {&given.base,     &given.library_prefixes, &given.focused, &given.ignored,
+                      &given.retained, &given.excluded,         &given.scale,   &given.tools};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         free(*texts[i]);
         *texts[i] = NULL;

@@ -1,7 +1,8 @@
 /* jeprof_options.h: the command line.
  *
- * Every option of the script that jeprof replaces is known by its name, with one dash or two. One
- * that this build cannot do is refused by name, so no script gets another report than it asked for.
+ * Every option of the script that jeprof replaces is known by its name or the beginning of it, with
+ * one dash or two. What jeprof does not do is refused by name, so no script gets another report than
+ * it asked for.
  */
 #ifndef JEPROF_OPTIONS_H
 #define JEPROF_OPTIONS_H
@@ -9,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "picture.h"
+#include "report_dot.h"
 #include "report_text.h"
 #include "symbols.h"
 #include "text_pool.h"
@@ -20,6 +23,17 @@ enum jeprof_output {
     OUTPUT_CALLGRIND,
     OUTPUT_RAW,
     OUTPUT_SYMBOLS,
+    OUTPUT_LIST,
+    OUTPUT_DISASM,
+    OUTPUT_DOT,
+    OUTPUT_PS, /* pictures, in the order of enum picture_format */
+    OUTPUT_PDF,
+    OUTPUT_SVG,
+    OUTPUT_GIF,
+    OUTPUT_GV, /* viewers, in the order of enum picture_viewer */
+    OUTPUT_EVINCE,
+    OUTPUT_WEB,
+    OUTPUT_TEST, /* has no profile */
 };
 
 /* What goes on after the command line was read. */
@@ -33,12 +47,17 @@ struct jeprof_options {
     enum jeprof_action action;
     char message[256];
     enum jeprof_output output;
+    bool is_interactive; /* commands are asked for */
+    const char *pattern; /* of OUTPUT_LIST and OUTPUT_DISASM */
     struct view_options view;
     struct report_options report;
     struct symbols_options symbols;
-    const char *base;       /* a profile to subtract, or NULL */
-    const char **arguments; /* program and profiles, ended by NULL */
-    void *context;          /* keeps the texts, with the pool */
+    struct dot_options dot; /* but for the program */
+    struct picture_options picture;
+    unsigned long long seconds; /* that a server gathers a profile */
+    const char *base;           /* a profile to subtract, or NULL */
+    const char **arguments;     /* program and profiles, ended by NULL */
+    void *context;              /* keeps the texts, with the pool */
     struct text_pool pool;
 };
 

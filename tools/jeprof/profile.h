@@ -93,6 +93,13 @@ bool profile_parse(struct profile *profile, const char *text, size_t length, con
 /* Whether a file that begins like this is a profile, rather than a program. */
 bool profile_is_text(const char *start, size_t length);
 
+/* The instruction of a frame of a stack: the innermost is no return address. */
+static inline uint64_t profile_instruction(const struct profile_sample *sample, size_t index)
+{
+    uint64_t address = sample->stack[index];
+    return index == 0 || address == 0 ? address : address - 1;
+}
+
 /* The name that the file gives the address, or NULL. */
 const char *profile_symbol(const struct profile *profile, size_t source, uint64_t address);
 

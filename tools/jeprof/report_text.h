@@ -9,16 +9,19 @@
 
 #include <stdio.h>
 
-#include "view.h"
-
-enum report_granularity { REPORT_FUNCTIONS, REPORT_ADDRESSES, REPORT_LINES, REPORT_FILES };
+#include "row_table.h"
 
 struct report_options {
     enum report_granularity granularity;
     bool sorts_cumulative; /* by the fourth column instead of the first */
     bool shows_bytes;
-    uint64_t thread; /* is named in the first line; or PROFILE_ALL_THREADS */
+    size_t row_count;  /* rows at most; 0: all */
+    bool leaves_total; /* the first line is not written */
+    uint64_t thread;   /* is named in the first line; or PROFILE_ALL_THREADS */
 };
+
+/* The first line: "Total: 1.5 MB". Nothing for differences that cancel out. */
+void report_total(FILE *out, const struct view *view, const struct report_options *options);
 
 /* Writes the table; the number of its rows. */
 size_t report_text(FILE *out, struct view *view, const struct report_options *options);

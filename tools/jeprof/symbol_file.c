@@ -273,13 +273,19 @@ bool symbol_file_address(const struct symbol_file *file, const struct mapping *m
     return true;
 }
 
-static const char *name_at(struct symbol_file *file, uint64_t linked)
+static const struct table_symbol *symbol_at(struct symbol_file *file, uint64_t linked)
 {
     if (!file->has_table) {
         symbol_table_read(&file->table, file->elf.module);
         file->has_table = true;
     }
     return symbol_table_find(&file->table, linked);
+}
+
+static const char *name_at(struct symbol_file *file, uint64_t linked)
+{
+    const struct table_symbol *symbol = symbol_at(file, linked);
+    return symbol != NULL ? symbol->name : NULL;
 }
 
 /* The name of a function that DWARF knows. Static ones have no linker's name in gcc's DWARF, but
@@ -336,6 +342,38 @@ size_t symbol_file_find(struct symbol_file *file, struct symbol_source *source, 
         };
     }
     *frames = kept;
+    return count;
+}
+
+bool symbol_file_routine(struct symbol_file *file, uint64_t linked, uint64_t *start, uint64_t *end)
+{
+    uint64_t bias = file->dwarf_bias;
+    if (file->scopes.dwarf != NULL &&
+        dwarf_scopes_function(&file->scopes, linked - bias, start, end)) {
+        *start += bias;
+        *end += bias;
+        return true;
+    }
+    const struct table_symbol *symbol = symbol_at(file, linked);
+    if (symbol == NULL) {
+        return false;
+    }
+    *start = symbol->start;
+    *end = symbol->end;
+    return true;
+}
+
+size_t symbol_file_rows(struct symbol_file *file, uint64_t start, uint64_t end, uint64_t **rows)
+{
+    uint64_t bias = file->dwarf_bias;
+    *rows = NULL;
+    if (file->scopes.dwarf == NULL) {
+        return 0;
+    }
+    size_t count = dwarf_scopes_rows(&file->scopes, start - bias, end - bias, rows);
+    for (size_t i = 0; i < count; i++) {
+        (*rows)[i] += bias;
+    }
     return count;
 }
 

@@ -49,6 +49,13 @@ bool symbol_file_address(const struct symbol_file *file, const struct mapping *m
 size_t symbol_file_find(struct symbol_file *file, struct symbol_source *source, uint64_t linked,
                         const struct symbol_frame **frames);
 
+/* The bytes, as linked, of the function around an address; false: none is known. */
+bool symbol_file_routine(struct symbol_file *file, uint64_t linked, uint64_t *start, uint64_t *end);
+
+/* The addresses, as linked, in a part of a function at which another line begins, and their number.
+ * The caller frees them. */
+size_t symbol_file_rows(struct symbol_file *file, uint64_t start, uint64_t end, uint64_t **rows);
+
 /* Gives the memory for reading back. The file may be opened again. */
 void symbol_file_close(struct symbol_file *file);
 

@@ -106,7 +106,7 @@ void symbol_table_read(struct symbol_table *table, Dwfl_Module *module)
     keep_one_an_address(table);
 }
 
-const char *symbol_table_find(const struct symbol_table *table, uint64_t address)
+const struct table_symbol *symbol_table_find(const struct symbol_table *table, uint64_t address)
 {
     size_t low = 0;
     size_t high = table->count;
@@ -120,7 +120,7 @@ const char *symbol_table_find(const struct symbol_table *table, uint64_t address
     }
     for (size_t back = 0; back < ENCLOSING_MAX && back < low; back++) {
         if (address < table->symbols[low - 1 - back].end) {
-            return table->symbols[low - 1 - back].name;
+            return &table->symbols[low - 1 - back];
         }
     }
     return NULL;

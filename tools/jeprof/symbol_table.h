@@ -25,8 +25,8 @@ struct symbol_table {
 /* Reads all symbol tables that the module's file and its debug file have. */
 void symbol_table_read(struct symbol_table *table, Dwfl_Module *module);
 
-/* The linker's name of the function that holds the address; NULL: there is none. */
-const char *symbol_table_find(const struct symbol_table *table, uint64_t address);
+/* The function that holds the address; NULL: there is none. */
+const struct table_symbol *symbol_table_find(const struct symbol_table *table, uint64_t address);
 
 void symbol_table_close(struct symbol_table *table);
 

@@ -311,6 +311,58 @@ size_t symbols_find(struct symbols *symbols, uint64_t address, const struct symb
     return answer->count;
 }
 
+/* The open file that an address is in, and the address there as linked; NULL: none. What is in no
+ * mapping may be in a file that is not mapped. */
+static struct symbol_file *open_file_at(struct symbols *symbols, uint64_t address, uint64_t *linked)
+{
+    struct question question = ask(symbols, address);
+    if (question.place != NULL) {
+        struct symbol_file *file = &symbols->files[question.place->file];
+        bool is_there = symbol_file_open(file, &symbols->source) &&
+                        symbol_file_address(file, &question.place->mapping, address, linked);
+        return is_there ? file : NULL;
+    }
+    *linked = address;
+    for (size_t i = symbols->mapped_file_count; i < symbols->file_count; i++) {
+        uint64_t start;
+        uint64_t end;
+        if (symbol_file_open(&symbols->files[i], &symbols->source) &&
+            symbol_file_routine(&symbols->files[i], address, &start, &end)) {
+            return &symbols->files[i];
+        }
+    }
+    return NULL;
+}
+
+bool symbols_routine(struct symbols *symbols, uint64_t address, struct symbol_routine *routine)
+{
+    uint64_t linked;
+    struct symbol_file *file = open_file_at(symbols, address, &linked);
+    if (file == NULL || !symbol_file_routine(file, linked, &routine->start, &routine->end)) {
+        return false;
+    }
+    routine->path = file->found;
+    routine->moved = address - linked;
+    return true;
+}
+
+size_t symbols_rows(struct symbols *symbols, uint64_t address, uint64_t **rows)
+{
+    uint64_t linked;
+    uint64_t start;
+    uint64_t end;
+    struct symbol_file *file = open_file_at(symbols, address, &linked);
+    *rows = NULL;
+    if (file == NULL || !symbol_file_routine(file, linked, &start, &end)) {
+        return 0;
+    }
+    size_t count = symbol_file_rows(file, start, end, rows);
+    for (size_t i = 0; i < count; i++) {
+        (*rows)[i] += address - linked;
+    }
+    return count;
+}
+
 static size_t question_file(const struct question *question)
 {
     return question->place != NULL ? question->place->file : NO_FILE;

@@ -66,6 +66,20 @@ size_t symbols_find(struct symbols *symbols, uint64_t address, const struct symb
  * for reading stays bounded. symbols_find() then has the answers at hand. */
 void symbols_find_all(struct symbols *symbols, const uint64_t *addresses, size_t count);
 
+/* A function's bytes in its file, or those of its parts that an address is in. */
+struct symbol_routine {
+    const char *path;    /* of the file that was read */
+    uint64_t start, end; /* as the file was linked */
+    uint64_t moved;      /* what the program's addresses are more; wraps around */
+};
+
+/* False: no function is known at the address. */
+bool symbols_routine(struct symbols *symbols, uint64_t address, struct symbol_routine *routine);
+
+/* The addresses in the program at which another line of a routine begins, of which one is given,
+ * and their number; 0 without debug information. The caller frees them. */
+size_t symbols_rows(struct symbols *symbols, uint64_t address, uint64_t **rows);
+
 void symbols_close(struct symbols *symbols);
 
 #endif

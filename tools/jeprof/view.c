@@ -121,13 +121,6 @@ static bool is_chosen(const struct profile_sample *sample, const struct view_opt
            (options->keeps_all || value > 0 || (value < 0 && !options->drops_negative));
 }
 
-/* The instruction of a frame of a stack: the innermost is no return address. */
-static uint64_t instruction(const struct profile_sample *sample, size_t index)
-{
-    uint64_t address = sample->stack[index];
-    return index == 0 || address == 0 ? address : address - 1;
-}
-
 static int compare_addresses(const void *left, const void *right)
 {
     const struct view_address *a = left;
@@ -171,7 +164,7 @@ static void collect_addresses(struct view *view, const struct profile *profile,
         }
         for (size_t frame = 0; frame < sample->depth; frame++) {
             view->addresses[view->address_count++] = (struct view_address){
-                .address = instruction(sample, frame), .source = sample->source};
+                .address = profile_instruction(sample, frame), .source = sample->source};
         }
     }
     sort_unique(view);
@@ -335,7 +328,6 @@ static void name_source(struct view *view, const struct profile *profile, size_t
 }
 
 static void name_addresses(struct view *view, const struct profile *profile,
-                           const struct symbols_options *options, const char *program,
                            const struct filters *filters)
 {
     for (size_t first = 0; first < view->address_count;) {
@@ -344,15 +336,8 @@ static void name_addresses(struct view *view, const struct profile *profile,
                view->addresses[end].source == view->addresses[first].source) {
             end++;
         }
-        const struct profile_source *source = &profile->sources[view->addresses[first].source];
-        struct symbols *symbols = NULL;
-        if (!source->has_symbols) {
-            symbols = symbols_open(options, program, source->mappings, source->mapping_count);
-        }
-        name_source(view, profile, first, end, symbols, filters);
-        if (symbols != NULL) {
-            symbols_close(symbols);
-        }
+        name_source(view, profile, first, end, view->symbols[view->addresses[first].source],
+                    filters);
         first = end;
     }
 }
@@ -360,7 +345,8 @@ static void name_addresses(struct view *view, const struct profile *profile,
 static struct view_address *find_address(const struct view *view,
                                          const struct profile_sample *sample, size_t index)
 {
-    struct view_address wanted = {.address = instruction(sample, index), .source = sample->source};
+    struct view_address wanted = {.address = profile_instruction(sample, index),
+                                  .source = sample->source};
     return bsearch(&wanted, view->addresses, view->address_count, sizeof wanted, compare_addresses);
 }
 
@@ -426,26 +412,81 @@ static void add_stacks(struct view *view, const struct profile *profile,
     }
 }
 
+static void open_symbols(struct view *view, const struct profile *profile,
+                         const struct symbols_options *options, const char *program)
+{
+    view->source_count = profile->source_count;
+    view->symbols = memory_take(profile->source_count, sizeof(struct symbols *));
+    for (size_t i = 0; i < profile->source_count; i++) {
+        const struct profile_source *source = &profile->sources[i];
+        if (!source->has_symbols) {
+            view->symbols[i] =
+                symbols_open(options, program, source->mappings, source->mapping_count);
+        }
+    }
+}
+
+static void close_symbols(struct view *view)
+{
+    for (size_t i = 0; i < view->source_count; i++) {
+        if (view->symbols[i] != NULL) {
+            symbols_close(view->symbols[i]);
+        }
+    }
+    free(view->symbols);
+}
+
+/* Chooses and names anew, into a view that has symbols alone. */
+static void view_fill(struct view *view, const struct profile *profile,
+                      const struct view_options *options, const struct filters *filters)
+{
+    view->measure = options->measure;
+    collect_addresses(view, profile, options);
+    name_addresses(view, profile, filters);
+    add_stacks(view, profile, options);
+}
+
+/* Leaves the symbols alone. */
+static void view_empty(struct view *view)
+{
+    struct view kept = {.symbols = view->symbols, .source_count = view->source_count};
+    free(view->stacks);
+    free(view->addresses);
+    text_pool_close(&view->pool);
+    *view = kept;
+}
+
 bool view_open(struct view *view, const struct profile *profile, const struct view_options *options,
                const struct symbols_options *symbols, const char *program,
                struct profile_error *error)
 {
     struct filters filters;
-    *view = (struct view){.measure = options->measure};
+    *view = (struct view){.stacks = NULL};
     if (!filters_open(&filters, options, error)) {
         return false;
     }
-    collect_addresses(view, profile, options);
-    name_addresses(view, profile, symbols, program, &filters);
-    add_stacks(view, profile, options);
+    open_symbols(view, profile, symbols, program);
+    view_fill(view, profile, options, &filters);
+    filters_close(&filters);
+    return true;
+}
+
+bool view_change(struct view *view, const struct profile *profile,
+                 const struct view_options *options, struct profile_error *error)
+{
+    struct filters filters;
+    if (!filters_open(&filters, options, error)) {
+        return false;
+    }
+    view_empty(view);
+    view_fill(view, profile, options, &filters);
     filters_close(&filters);
     return true;
 }
 
 void view_close(struct view *view)
 {
-    free(view->stacks);
-    free(view->addresses);
-    text_pool_close(&view->pool);
+    view_empty(view);
+    close_symbols(view);
     *view = (struct view){.stacks = NULL};
 }

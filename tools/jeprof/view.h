@@ -73,6 +73,8 @@ struct view {
     size_t stack_count;
     struct view_address *addresses; /* by source and address */
     size_t address_count;
+    struct symbols **symbols; /* of each source of the profile; NULL: it has names of its own */
+    size_t source_count;
     struct text_pool pool;
 };
 
@@ -81,6 +83,12 @@ struct view {
 bool view_open(struct view *view, const struct profile *profile, const struct view_options *options,
                const struct symbols_options *symbols, const char *program,
                struct profile_error *error) __attribute__((warn_unused_result));
+
+/* The same profile, chosen anew; files that were read are not read again. False: as above, and the
+ * view stays as it was. */
+bool view_change(struct view *view, const struct profile *profile,
+                 const struct view_options *options, struct profile_error *error)
+    __attribute__((warn_unused_result));
 
 void view_close(struct view *view);
 
