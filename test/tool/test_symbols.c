@@ -218,6 +218,67 @@ static void test_without_dwarf(void **state)
     symbols_close(symbols);
 }
 
+/* The rows of a routine begin at its start, ascend within it, and one of them has the line of the
+ * call, in each of its frames. */
+static void check_rows(struct symbols *symbols, size_t call, const struct symbol_routine *routine)
+{
+    uint64_t *rows;
+    size_t count = symbols_rows(symbols, output.addresses[call], &rows);
+    const struct expected_frame *expected = output.frames[call];
+    size_t found = 0;
+    assert_true(count > 0);
+    assert_true(rows[0] == routine->start + routine->moved);
+    for (size_t i = 0; i < count; i++) {
+        const struct symbol_frame *frames;
+        assert_true(i == 0 || rows[i] > rows[i - 1]);
+        assert_true(rows[i] < routine->end + routine->moved);
+        size_t depth = symbols_find(symbols, rows[i], &frames);
+        found += depth > 0 && frames[0].line == expected->line &&
+                 strcmp(frames[0].function, expected->function) == 0;
+    }
+    assert_true(found > 0);
+    free(rows);
+}
+
+static void check_routines(const char *program, bool has_rows)
+{
+    read_output(program);
+    struct symbols *symbols = open_output(&telling, NULL);
+    struct symbol_routine routines[CALLS_MAX];
+    assert_true(output.call_count >= 5);
+    for (size_t i = 0; i < output.call_count; i++) {
+        struct symbol_routine *routine = &routines[i];
+        uint64_t *rows;
+        assert_true(symbols_routine(symbols, output.addresses[i], routine));
+        assert_true(output.addresses[i] - routine->moved >= routine->start);
+        assert_true(output.addresses[i] - routine->moved < routine->end);
+        assert_true(is_of(&(struct mapping){.path = routine->path}, program));
+        if (has_rows) {
+            check_rows(symbols, i, routine);
+        } else {
+            assert_int_equal(symbols_rows(symbols, output.addresses[i], &rows), 0);
+            assert_null(rows);
+        }
+    }
+    /* plain, three calls in outermost, far */
+    assert_true(routines[0].start != routines[1].start);
+    assert_true(routines[1].start == routines[2].start && routines[2].start == routines[3].start);
+    assert_true(routines[3].start != routines[4].start);
+    assert_false(symbols_routine(symbols, 1, &routines[0]));
+    symbols_close(symbols);
+}
+
+static void test_routines(void **state)
+{
+    static const char *const programs[] = {"pdwarf5", "pdwarf4", "pfixed", "psplit", "psegment"};
+    (void)state;
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+        check_routines(programs[i], true);
+    }
+    check_routines("pnone", false);
+    assert_int_equal(told_count, 0);
+}
+
 static void test_many(void **state)
 {
     (void)state;
@@ -557,7 +618,7 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test(test_damaged),       cmocka_unit_test(test_added_library),
         cmocka_unit_test(test_nowhere),       cmocka_unit_test(test_vdso),
         cmocka_unit_test(test_names),         cmocka_unit_test(test_debuginfod),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_routines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

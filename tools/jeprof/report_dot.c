@@ -11,6 +11,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { WEIGHT_MAX = 100000 }; /* dot is slow with larger ones */
+
 struct drawing {
     FILE *out;
     const struct view *view;
@@ -81,8 +83,11 @@ static void write_node(const struct drawing *drawing, size_t index)
         fprintf(drawing->out, "of %s (%s)\\r", count_cell(drawing, node->cumulative).text,
                 cell_part(node->cumulative, total).text);
     }
+    const char *mark = node->own > 0   ? ",style=filled,fillcolor=gray"
+                       : node->own < 0 ? ",peripheries=3"
+                                       : "";
     fprintf(drawing->out, "\",shape=box,fontsize=%.1f%s];\n", size,
-            drawing->options->marks_own && node->own > 0 ? ",style=filled,fillcolor=gray" : "");
+            drawing->options->marks_own ? mark : "");
 }
 
 static void write_edge(const struct drawing *drawing, const struct graph_edge *edge)
@@ -93,7 +98,7 @@ static void write_edge(const struct drawing *drawing, const struct graph_edge *e
     bool is_inlined = strstr(drawing->graph->nodes[edge->callee].key, "(inline)") != NULL;
     fprintf(drawing->out, "N%zu -> N%zu [label=%s, weight=%" PRIu64, edge->caller + 1,
             edge->callee + 1, count_cell(drawing, edge->value).text,
-            (uint64_t)pow(fabs(edge->value), 0.7));
+            (uint64_t)fmin(pow(fabs(edge->value), 0.7), WEIGHT_MAX));
     fprintf(drawing->out, ", style=\"setlinewidth(%f)%s\"];\n", width, is_inlined ? ",dashed" : "");
 }
 

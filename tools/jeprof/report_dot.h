@@ -13,7 +13,7 @@
 struct dot_options {
     enum report_granularity granularity;
     bool shows_bytes;
-    bool marks_own;      /* nodes that allocated themselves are grey */
+    bool marks_own; /* nodes that allocated themselves are grey, those that freed have borders */
     const char *program; /* stands in the title */
     struct graph_options graph;
 };

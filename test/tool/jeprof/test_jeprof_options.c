@@ -78,6 +78,45 @@ static void test_each_kind_of_option(void **state)
     jeprof_options_close(&options);
 }
 
+static void test_pictures(void **state)
+{
+    struct jeprof_options options = read_line("--gif a.heap");
+    (void)state;
+    assert_int_equal(options.output, OUTPUT_GIF);
+    assert_int_equal(options.dot.graph.node_count, 80);
+    assert_true(options.dot.graph.node_part == .005 && options.dot.graph.edge_part == .001);
+    assert_int_equal(options.dot.graph.degree, 8);
+    assert_false(options.dot.marks_own || options.is_interactive);
+    assert_int_equal(options.seconds, 30);
+    jeprof_options_close(&options);
+    options =
+        read_line("--nodecount=3 --nodefraction=.25 --edgefraction=1 --maxdegree=0 --heapcheck "
+                  "--tools=objdump:/o,/p --scale=2 --seconds=7 --evince a.heap");
+    assert_int_equal(options.output, OUTPUT_EVINCE);
+    assert_int_equal(options.dot.graph.node_count, 3);
+    assert_true(options.dot.graph.node_part == .25 && options.dot.graph.edge_part == 1);
+    assert_int_equal(options.dot.graph.degree, 0);
+    assert_true(options.dot.marks_own);
+    assert_string_equal(options.picture.tools, "objdump:/o,/p");
+    assert_string_equal(options.picture.scale, "2");
+    assert_int_equal(options.seconds, 7);
+    jeprof_options_close(&options);
+}
+
+/* Options may be cut short as long as one alone begins so. */
+static void test_short_names(void **state)
+{
+    struct jeprof_options options = read_line("--dis=x -show --inter a.heap");
+    (void)state;
+    assert_int_equal(options.output, OUTPUT_DISASM);
+    assert_string_equal(options.pattern, "x");
+    assert_true(options.report.shows_bytes && options.is_interactive);
+    jeprof_options_close(&options);
+    options = read_line("--dot a.heap"); /* whole, though others could begin so */
+    assert_int_equal(options.output, OUTPUT_DOT);
+    jeprof_options_close(&options);
+}
+
 static void test_refusals(void **state)
 {
     static const struct {
@@ -86,9 +125,14 @@ static void test_refusals(void **state)
         {"--text", "no profile is named"},
         {"--nothing a.heap", "--nothing: unknown option"},
         {"--text --raw a.heap", "only one of the options for reports"},
-        {"--pdf a.heap", "not available in this build: --pdf"},
-        {"--text -web a.heap", "not available in this build: --web"},
-        {"--list=main a.heap", "not available in this build: --list"},
+        {"--contentions a.heap", "--total_delay, --contentions and --mean_delay are for"},
+        {"--text -web a.heap", "only one of the options for reports"},
+        {"--nodecount=x a.heap", "--nodecount=x: this is no number"},
+        {"--nodefraction=1.5 a.heap", "--nodefraction=1.5: this is no number from 0 to 1"},
+        {"--edgefraction= a.heap", "--edgefraction=: this is no number from 0 to 1"},
+        {"--maxdegree=-1 a.heap", "--maxdegree=-1: this is no number"},
+        {"--thread=99999999999999999999 a.heap", "--thread=99999999999999999999: this is no"},
+        {"--in a.heap", "--in: unknown option"}, /* begins three */
         {"--thread=-1 a.heap", "--thread=-1: this is no number"},
         {"a.heap --focus", "--focus: missing argument"},
     };
@@ -106,8 +150,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_each_kind_of_option),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_each_kind_of_option),
+        cmocka_unit_test(test_pictures), cmocka_unit_test(test_short_names),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
