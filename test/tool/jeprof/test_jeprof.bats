@@ -62,7 +62,6 @@ fails_with() {
     fails_with ":1: this is no heap profile" "$DG_JEPROF" "$DG_JEPROF"
     head -c 60 plain.heap >cut.heap
     fails_with "the last line is cut" "$DG_JEPROF" cut.heap
-    fails_with "remote profiles" "$DG_JEPROF" http://localhost:1/pprof/heap
 }
 
 @test "reports with nothing in them" {
@@ -76,7 +75,7 @@ jeprof: the filters leave nothing" ]
     fails_with "there is no difference" "$DG_JEPROF" --base=named.heap named.heap
 }
 
-@test "options that are wrong, or not in this build" {
+@test "options that are wrong, or for other profiles" {
     fails_with "--bogus: unknown option" "$DG_JEPROF" --bogus named.heap
     fails_with "no profile is named" "$DG_JEPROF" --text
     fails_with "only one of the options for reports" "$DG_JEPROF" --text --raw named.heap
@@ -87,16 +86,23 @@ jeprof: the filters leave nothing" ]
     fails_with "--thread=x: this is no number" "$DG_JEPROF" --thread=x named.heap
     fails_with "--raw writes one profile" "$DG_JEPROF" --raw --base=named.heap named.heap
     fails_with "--lines needs the program" "$DG_JEPROF" --lines named.heap
-    for option in interactive gv evince web dot ps pdf svg gif test total_delay contentions \
-        mean_delay list=x disasm=x seconds=3; do
-        fails_with "not available in this build: --${option%=*}" "$DG_JEPROF" --$option named.heap
+    for option in total_delay contentions mean_delay; do
+        fails_with "are for contention profiles: this jeprof reads heap profiles" \
+            "$DG_JEPROF" --$option named.heap
     done
+    fails_with "--list needs the program" "$DG_JEPROF" --list=leaf named.heap
+    fails_with "--disasm needs the program" "$DG_JEPROF" --disasm=leaf named.heap
 }
 
 @test "options of pictures change nothing in a table" {
     run "$DG_JEPROF" --nodecount=1 --nodefraction=.5 --edgefraction=.5 --maxdegree=1 --scale=2 \
         --heapcheck --tools=/usr/bin --debug-syms-by-id named.heap
     [ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 3 ]
+}
+
+@test "jeprof checks itself" {
+    run "$DG_JEPROF" --test
+    [ "$status" -eq 0 ] && [ "${lines[${#lines[@]}-1]}" = PASS ]
 }
 
 @test "help, version, and a report that cannot be written" {
