@@ -1,7 +1,7 @@
 /* inputs.h: the program and the profiles that a command line names, read and added up.
  *
- * A profile is a file, or lies on a server: then it is fetched into a file first, and gets its names
- * from the server unless a program is named.
+ * A profile is a file, or lies on a server: then it is fetched into a file first, and the server
+ * gives it names, unless a program is named.
  */
 #ifndef JEPROF_INPUTS_H
 #define JEPROF_INPUTS_H

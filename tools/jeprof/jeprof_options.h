@@ -1,8 +1,8 @@
 /* jeprof_options.h: the command line.
  *
  * Every option of the script that jeprof replaces is known by its name or the beginning of it, with
- * one dash or two. What jeprof does not do is refused by name, so no script gets another report than
- * it asked for.
+ * one dash or two. What jeprof does not do is refused by name, so no script gets another report
+ * than it asked for.
  */
 #ifndef JEPROF_OPTIONS_H
 #define JEPROF_OPTIONS_H

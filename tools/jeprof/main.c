@@ -6,7 +6,7 @@
 #include "complaint.h"
 #include "inputs.h"
 #include "jeprof_options.h"
-#include "report.h"
+#include "report_choice.h"
 #include "self_test.h"
 #include "session.h"
 #include "symbol_name.h"
@@ -33,7 +33,7 @@ static bool show(struct report_subject *subject, struct jeprof_options *options)
         return complain("%s", error.text);
     }
     bool is_done = options->is_interactive ? session_run(subject, options)
-                                           : report_write(stdout, subject, options);
+                                           : report_choice_write(stdout, subject, options);
     view_close(&subject->view);
     return is_done;
 }

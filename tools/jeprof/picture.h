@@ -13,8 +13,8 @@ enum picture_format { PICTURE_PS, PICTURE_PDF, PICTURE_SVG, PICTURE_GIF };
 enum picture_viewer { VIEWER_GV, VIEWER_EVINCE, VIEWER_WEB };
 
 struct picture_options {
-    const char *tools; /* as tool.h has it */
-    const char *scale; /* of gv; NULL: its own */
+    const char *tools;  /* as tool.h has it */
+    const char *scale;  /* of gv; NULL: its own */
     bool is_left_alone; /* a viewer is not waited for */
 };
 

@@ -1,4 +1,7 @@
-/* report_cell.c: counts and their parts as reports show them. See report_cell.h. */
+/* report_cell.c: counts and their parts as reports show them. See report_cell.h.
+ *
+ * Forms of numbers are those of jemalloc's script, which programs parse.
+ */
 #include "report_cell.h"
 
 #include <inttypes.h>

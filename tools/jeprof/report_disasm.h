@@ -1,8 +1,8 @@
 /* report_disasm.h: the instructions of functions, each with what it allocated: --disasm.
  *
  * Instructions come from objdump, the lines above them from debug information. The largest function
- * is first; what is inlined stands within the function around it. Programs parse the lines: what the
- * instruction allocated itself, with all it called, its address in the file, its text.
+ * is first; what is inlined stands within the function around it. Programs parse the lines: what
+ * the instruction allocated itself, with all it called, its address in the file, its text.
  */
 #ifndef JEPROF_REPORT_DISASM_H
 #define JEPROF_REPORT_DISASM_H

@@ -1,4 +1,7 @@
-/* report_text.c: the table of --text. See report_text.h. */
+/* report_text.c: the table of --text. See report_text.h.
+ *
+ * Rows of equal counts are sorted by name, so a profile gives the same text each time.
+ */
 #include "report_text.h"
 
 #include "report_cell.h"

@@ -125,7 +125,7 @@ static bool write_command(struct session *session, const struct session_command 
     options.report.row_count = command->row_count;
     options.report.sorts_cumulative |= command->sorts_cumulative;
     options.picture.is_left_alone = true;
-    return report_write(out, session->subject, &options);
+    return report_choice_write(out, session->subject, &options);
 }
 
 /* Writes a command's report into a file. */

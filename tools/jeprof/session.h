@@ -7,7 +7,7 @@
 #ifndef JEPROF_SESSION_H
 #define JEPROF_SESSION_H
 
-#include "report.h"
+#include "report_choice.h"
 
 /* Until "quit" or the end of the input. False: standard output could not be written. */
 bool session_run(struct report_subject *subject, const struct jeprof_options *options);

@@ -1,6 +1,6 @@
 /* source_text.h: lines of source files, by their number.
  *
- * A file is read once, when the first of its lines is asked for. That one is not there is told once.
+ * A file is read once, when the first of its lines is asked for. That one is missing is told once.
  */
 #ifndef JEPROF_SOURCE_TEXT_H
 #define JEPROF_SOURCE_TEXT_H

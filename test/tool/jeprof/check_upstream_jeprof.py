@@ -42,7 +42,16 @@ REPORTS = ["--text", "--text --show_bytes", "--text --cum --show_bytes", "--text
            "--text --alloc_objects --cum", "--text --show_bytes --focus=a", "--text --ignore=a",
            "--text --show_bytes --retain=^[a-m]", "--text --show_bytes --exclude=^main$",
            "--text --show_bytes --focus=path_.$ --ignore=recurse", "--collapsed",
-           "--collapsed --inuse_objects", "--text --nodecount=3 --show_bytes"]
+           "--collapsed --inuse_objects", "--text --nodecount=3 --show_bytes",
+           "--dot --show_bytes --edgefraction=0 --maxdegree=1000 --heapcheck",
+           "--dot --edgefraction=0 --maxdegree=1000 --focus=path_a",
+           "--dot --addresses --inuse_objects --nodefraction=.05 --edgefraction=0 --maxdegree=1000"]
+# Commands of a session, with the numbers of rows that leave no choice among equals.
+COMMANDS = "top1000 --cum\ntop1000 -path_a\ntop999 -path_a -recurse\nnonsense\n\nquit\ntop\n"
+# Reports of functions that the files of --paths are needed for. The script's names have an address
+# behind them where it looks for a function, so "$" finds none.
+CODE = ["--list=^leaf --show_bytes", "--list=^leaf --inuse_objects", "--disasm=^leaf",
+        "--disasm=^leaf --show_bytes --focus=path_a", "--disasm=^recurse --show_bytes"]
 
 
 class Check:
@@ -51,13 +60,15 @@ class Check:
         self.compared = 0
         self.failures = 0
 
-    def run(self, program, words):
+    def run(self, program, words, commands=""):
         result = subprocess.run([program, *words], capture_output=True, text=True, check=False,
+                                input=commands,
                                 env=dict(os.environ, LC_ALL="C", PERL_HASH_SEED="0"))
         return result.stdout
 
-    def both(self, words):
-        return (self.run(self.arguments.upstream, words), self.run(self.arguments.jeprof, words))
+    def both(self, words, commands=""):
+        return (self.run(self.arguments.upstream, words, commands),
+                self.run(self.arguments.jeprof, words, commands))
 
     def compare(self, what, upstream, ours):
         self.compared += 1
@@ -106,6 +117,8 @@ class Check:
         """What is compared of a report. The script adds fractions up in random order, so rows whose
         counts are equal but for the last bit change places, and with them the sums so far."""
         lines = text.splitlines()
+        if "--dot" in report:
+            return sorted(lines)
         if "--collapsed" in report:
             return sorted(line for line in lines if not line.endswith(" 0"))
         row = re.compile(r"( *\S+ +\S+) +\S+( +\S+ +\S+ .*)")
@@ -122,11 +135,19 @@ class Check:
             upstream, ours = self.both([*report.split(), path])
             upstream, ours = self.rows(report, upstream), self.rows(report, ours)
             self.compare(f"{name}: {report}", upstream, ours)
+        if is_own:
+            upstream, ours = self.both(["--interactive", "--show_bytes", path], COMMANDS)
+            self.compare(f"{name}: a session", *[self.rows("", text) for text in (upstream, ours)])
 
     def check_program(self, name, program, dump, addresses):
         """With names of our own finding: what does not depend on them."""
         upstream, ours = self.both(["--text", "--show_bytes", program, dump])
         self.compare(f"{name}: total", upstream.split("\n", 1)[0], ours.split("\n", 1)[0])
+        for report in CODE if CORPUS[name][0][0] == "{paths}" else []:
+            # The script goes on into what fills the room up to the next function.
+            upstream, ours = [re.sub(r"\n.*: .*nop[lw]? .*", "", text)
+                              for text in self.both([*report.split(), program, dump])]
+            self.compare(f"{name}: {report}", upstream, ours)
         ours = self.run(self.arguments.jeprof, ["--raw", program, dump])
         found = re.findall(r"^(0x[0-9a-f]{16}) ", ours, re.MULTILINE)
         self.compare(f"{name}: addresses of --raw", sorted(addresses), found)

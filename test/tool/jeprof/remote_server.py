@@ -3,8 +3,8 @@
 
     remote_server.py FOLDER
 
-It serves FOLDER/profile as /pprof/heap, and also below /debug, behind a redirection (/moved) and, with
-the number of seconds in it, as /pprof/profile. Names of addresses are those of FOLDER/names, one
+It serves FOLDER/profile as /pprof/heap, also below /debug and behind a redirection (/moved), and as
+services that gather; /pprof/cut is cut short. Names of addresses are those of FOLDER/names, one
 "0xADDRESS NAME" a line; without that file it knows none. The port is written to FOLDER/port, each
 request to FOLDER/log.
 """
@@ -34,7 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def note(self, body=""):
         with open(os.path.join(FOLDER, "log"), "a", encoding="utf-8") as log:
-            log.write(f"{self.command} {self.path} {body}\n")
+            log.write(f"{self.command} {self.path} {body}".rstrip() + "\n")
 
     def do_GET(self):
         self.note()

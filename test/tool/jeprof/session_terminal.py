@@ -12,8 +12,8 @@ import select
 import sys
 
 WAIT_SECONDS = 60
-# What is typed, and what must then be shown. A tab completes, "\x1b[A" is the key that goes up. What
-# is typed is shown in parts, so only what the commands write is looked for.
+# What is typed, and what must then be shown. A tab completes, "\x1b[A" is the key that goes up.
+# What is typed is shown in parts, so only what the commands write is looked for.
 STEPS = [
     (b"", b"(jeprof) "),
     (b"top3 --cum\n", b" other\r\n"),
@@ -53,7 +53,10 @@ def wait_for(terminal, shown, wanted):
 def end(terminal):
     """Types the end of the input. It is lost while the terminal is between two lines, so again."""
     for _ in range(WAIT_SECONDS):
-        os.write(terminal, b"\x04")
+        try:
+            os.write(terminal, b"\x04")
+        except OSError:
+            return
         read = read_some(terminal, 1)
         while read:
             read = read_some(terminal, 1)

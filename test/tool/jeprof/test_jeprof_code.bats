@@ -76,7 +76,8 @@ fails_with() {
     fails_with "no regular expression" "$DG_JEPROF" --disasm='(' "$DG_PATHS" a.heap
     fails_with "objdump, which is not installed (package binutils)" \
         env PATH=/nowhere "$DG_JEPROF" --disasm=leaf "$DG_PATHS" a.heap
-    printf 'void *malloc(unsigned long);\nvoid *f(void)\n{\n    return malloc(8);\n}\nint main(void) { return f() == 0; }\n' >f.c
+    printf '%s\n' 'void *malloc(unsigned long);' 'void *f(void)' '{' '    return malloc(8);' '}' \
+        'int main(void) { return f() == 0; }' >f.c
     cc -g -O0 -o f f.c
     mv f.c moved.c
     program=./f

@@ -24,7 +24,7 @@ static struct fake_symbol symbols[] = {
     {0x60, 1, {{"leaf(int)", source_path, 9, false}}}, /* nor this */
 };
 
-/* outer calls leaf (line 12), inlines small (13) which calls leaf, and stands twice in one stack. */
+/* outer calls leaf (line 12), inlines small (13), which calls leaf, and is twice in one stack. */
 static const char text[] = "heap_v2/1\n@ 0x10 0x31\n  t*: 1: 100 [0: 0]\n"
                            "@ 0x10 0x21 0x31\n  t*: 1: 20 [0: 0]\n"
                            "@ 0x20\n  t*: 1: 3 [0: 0]\n"

@@ -5,7 +5,7 @@
 setup() {
     cd "$BATS_TEST_TMPDIR" || exit 1
     printf '%s\n' '--- symbol' 'binary=prog' '0x10 leaf' '0x20 main' '0x30 other' --- '--- heap' \
-        'heap_v2/1' '@ 0x10 0x21' '  t*: 2: 3000 [0: 0]' '@ 0x30 0x21' '  t*: 1: 500 [0: 0]' >a.heap
+        heap_v2/1 '@ 0x10 0x21' '  t*: 2: 3000 [0: 0]' '@ 0x30 0x21' '  t*: 1: 500 [0: 0]' >a.heap
     sed 's/3000/1000/' a.heap >less.heap
     mkdir tools
     export TMPDIR=$PWD
@@ -19,11 +19,16 @@ fails_with() {
     [ "$status" -eq 1 ] && [ "${#lines[@]}" -eq 1 ] && [[ "$output" == "jeprof: "*"$text"* ]]
 }
 
-# make_tool NAME: a program that writes down its words and what its last one begins with.
+# make_tool NAME [END]: a program that writes down its words and what its last one begins with.
 make_tool() {
-    # shellcheck disable=SC2016
-    printf '%s\n' '#!/bin/sh' "echo \"\${0##*/} \$*\" >>'$PWD/log'" \
-        'for word; do :; done' "head -c 4 \"\$word\" >>'$PWD/log'" "echo >>'$PWD/log'" "${2:-exit 0}" >"tools/$1"
+    cat >"tools/$1" <<EOF
+#!/bin/sh
+echo "\${0##*/} \$*" >>'$PWD/log'
+for word; do :; done
+head -c 4 "\$word" >>'$PWD/log'
+echo >>'$PWD/log'
+${2:-exit 0}
+EOF
     chmod +x "tools/$1"
 }
 

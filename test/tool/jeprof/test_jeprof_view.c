@@ -216,9 +216,39 @@ static void test_two_processes(void **state)
     profile_close(&sum);
 }
 
+/* Another choice of a profile: no file is opened again, and a wrong filter changes nothing. */
+static void test_changes(void **state)
+{
+    static const struct fake_symbol symbols[] = {{0x10, 1, {{"low", NULL, 0, false}}},
+                                                 {0x1f, 1, {{"main", NULL, 0, false}}}};
+    static const char text[] = "heap_v2/1\n@ 0x7010 0x7020\n  t*: 1: 5 [2: 9]\n"
+                               "MAPPED_LIBRARIES:\n7000-8000 r-xp 0 0 0 /p\n";
+    struct view_options options = everything;
+    struct profile_error error;
+    (void)state;
+    fake_symbols = symbols;
+    fake_symbol_count = 2;
+    fake_opened_count = 0;
+    open_view(text, &everything);
+    options.measure = VIEW_TOTAL_SPACE;
+    options.excluded = "low";
+    assert_true(view_change(&view, &profile, &options, &error));
+    assert_int_equal((int)view.total, 9);
+    assert_string_equal(names_of(0), "main ");
+    options.excluded = "(";
+    assert_false(view_change(&view, &profile, &options, &error));
+    assert_string_equal(names_of(0), "main ");
+    assert_true(view_change(&view, &profile, &everything, &error));
+    assert_int_equal((int)view.total, 5);
+    assert_string_equal(names_of(0), "low main ");
+    assert_int_equal(fake_opened_count, 1);
+    close_view();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_changes),
         cmocka_unit_test(test_names_and_the_allocators_frames),
         cmocka_unit_test(test_measures_and_threads),
         cmocka_unit_test(test_unknown_addresses_and_empty_stacks),

@@ -1,9 +1,9 @@
-/* report.h: writes the report that is asked for.
+/* report_choice.h: writes the report that is asked for.
  *
  * One that would have nothing in it is none: why is told in one line.
  */
-#ifndef JEPROF_REPORT_H
-#define JEPROF_REPORT_H
+#ifndef JEPROF_REPORT_CHOICE_H
+#define JEPROF_REPORT_CHOICE_H
 
 #include "inputs.h"
 #include "jeprof_options.h"
@@ -15,7 +15,7 @@ struct report_subject {
 };
 
 /* False: nothing was written, or not all, and it was told why. */
-bool report_write(FILE *out, struct report_subject *subject, const struct jeprof_options *options)
-    __attribute__((warn_unused_result));
+bool report_choice_write(FILE *out, struct report_subject *subject,
+                         const struct jeprof_options *options) __attribute__((warn_unused_result));
 
 #endif

@@ -1,9 +1,9 @@
-/* report.c: writes the report that is asked for. See report.h.
+/* report_choice.c: writes the report that is asked for. See report_choice.h.
  *
  * A table of functions, by the outputs of jeprof_options.h, each of which gives the number of
  * things it wrote: none makes the report empty.
  */
-#include "report.h"
+#include "report_choice.h"
 
 #include "complaint.h"
 #include "report_disasm.h"
@@ -232,7 +232,8 @@ static bool check_names(const struct profile *profile, const struct jeprof_optio
     return true;
 }
 
-bool report_write(FILE *out, struct report_subject *subject, const struct jeprof_options *options)
+bool report_choice_write(FILE *out, struct report_subject *subject,
+                         const struct jeprof_options *options)
 {
     if (!check_names(subject->profile, options)) {
         return false;
