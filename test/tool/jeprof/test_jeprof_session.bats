@@ -77,8 +77,11 @@ main;other 500" ]
 
 @test "viewers are started from a session" {
     mkdir tools
-    printf '#!/bin/sh\nhead -c 4 "$3" >"%s/seen.new"; mv "%s/seen.new" "%s/seen"\n' \
-        "$PWD" "$PWD" "$PWD" >tools/gv
+    cat >tools/gv <<EOF
+#!/bin/sh
+head -c 4 "\$3" >'$PWD/seen.new'
+mv '$PWD/seen.new' '$PWD/seen'
+EOF
     chmod +x tools/gv
     printf 'gv leaf\n' | TMPDIR=$PWD "$DG_JEPROF" --interactive --tools="$PWD/tools" a.heap
     for _ in $(seq 600); do
