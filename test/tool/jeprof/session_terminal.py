@@ -11,7 +11,7 @@ import pty
 import select
 import sys
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 20
 # What is typed, and what must then be shown. A tab completes, "\x1b[A" is the key that goes up.
 # What is typed is shown in parts, so only what the commands write is looked for.
 STEPS = [

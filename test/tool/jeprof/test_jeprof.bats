@@ -21,21 +21,25 @@ fails_with() {
 
 @test "a profile alone, and behind a program" {
     run "$DG_JEPROF" --show_bytes named.heap
-    [ "$status" -eq 0 ] && [ "${lines[0]}" = "Total: 3000 B" ]
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "Total: 3000 B" ]
     [ "${lines[1]}" = "    3000 100.0% 100.0%     3000 100.0% leaf" ]
     [ "${lines[2]}" = "       0   0.0% 100.0%     3000 100.0% main" ]
     run "$DG_JEPROF" -text -inuse_objects "$DG_JEPROF" named.heap
-    [ "$status" -eq 0 ] && [ "${lines[0]}" = "Total: 2 objects" ]
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "Total: 2 objects" ]
 }
 
 @test "a thread, with its name in the first line" {
     run "$DG_JEPROF" --show_bytes --thread=0 named.heap
-    [ "$status" -eq 0 ] && [ "${lines[0]}" = "Total (t0): 1000 B" ]
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "Total (t0): 1000 B" ]
 }
 
 @test "two profiles are added up, and that is said" {
     run "$DG_JEPROF" --show_bytes named.heap named.heap
-    [ "$status" -eq 0 ] && [[ "${lines[0]}" == "jeprof: the 2 profiles are added up (--base="* ]]
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == "jeprof: the 2 profiles are added up (--base="* ]]
     [ "${lines[1]}" = "Total: 6000 B" ]
 }
 
@@ -50,7 +54,8 @@ fails_with() {
 @test "--symbols names addresses, and shows those without a name" {
     printf '%s\n' '1-100 r-xp 00000000 00:00 0 ' 0x10 0x20 >input
     run "$DG_JEPROF" --symbols "$DG_JEPROF" <input
-    [ "$status" -eq 0 ] && [ "$output" = "0x0000000000000010
+    [ "$status" -eq 0 ]
+    [ "$output" = "0x0000000000000010
 0x0000000000000020" ]
 }
 
@@ -70,7 +75,8 @@ fails_with() {
     fails_with "prof_accum:true" "$DG_JEPROF" --alloc_space named.heap
     fails_with "no samples of thread 7" "$DG_JEPROF" --thread=7 named.heap
     run "$DG_JEPROF" --show_bytes --focus=nobody named.heap
-    [ "$status" -eq 1 ] && [ "$output" = "Total: 3000 B
+    [ "$status" -eq 1 ]
+    [ "$output" = "Total: 3000 B
 jeprof: the filters leave nothing" ]
     fails_with "there is no difference" "$DG_JEPROF" --base=named.heap named.heap
 }
@@ -97,21 +103,26 @@ jeprof: the filters leave nothing" ]
 @test "options of pictures change nothing in a table" {
     run "$DG_JEPROF" --nodecount=1 --nodefraction=.5 --edgefraction=.5 --maxdegree=1 --scale=2 \
         --heapcheck --tools=/usr/bin --debug-syms-by-id named.heap
-    [ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 3 ]
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 3 ]
 }
 
 @test "jeprof checks itself" {
     run "$DG_JEPROF" --test
-    [ "$status" -eq 0 ] && [ "${lines[${#lines[@]}-1]}" = PASS ]
+    [ "$status" -eq 0 ]
+    [ "${lines[${#lines[@]}-1]}" = PASS ]
 }
 
 @test "help, version, and a report that cannot be written" {
     run "$DG_JEPROF" --help
-    [ "$status" -eq 0 ] && [[ "$output" == *"--drop_negative"*"PROFILE"* ]]
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"--drop_negative"*"PROFILE"* ]]
     run "$DG_JEPROF" --version
-    [ "$status" -eq 0 ] && [[ "$output" == "jeprof "*"(dg-jemalloc)" ]]
+    [ "$status" -eq 0 ]
+    [[ "$output" == "jeprof "*"(dg-jemalloc)" ]]
     run sh -c "'$DG_JEPROF' named.heap >/dev/full"
-    [ "$status" -eq 1 ] && [ "$output" = "jeprof: the report could not be written" ]
+    [ "$status" -eq 1 ]
+    [ "$output" = "jeprof: the report could not be written" ]
 }
 
 @test "what jemalloc's script printed for the kept dumps" {

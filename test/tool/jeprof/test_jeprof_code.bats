@@ -37,7 +37,8 @@ fails_with() {
 
 @test "--list: callers, in MB and in objects, the largest first" {
     run "$DG_JEPROF" --list='leaf|path_a' --inuse_objects "$DG_PATHS" a.heap
-    [ "$status" -eq 0 ] && [[ "${lines[0]}" == *" path_a in "* ]]
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == *" path_a in "* ]]
     [ "${lines[1]}" = "     1      3 Total objects (flat / cumulative)" ]
     [[ "$output" == *"     1      3 "*":         keep(leaf(100 + (size_t)i % 50));"* ]]
     [[ "$output" == *"ROUTINE ====================== leaf in "* ]]
@@ -47,12 +48,14 @@ fails_with() {
 
 @test "--disasm: a function's instructions, below their lines" {
     run "$DG_JEPROF" --disasm='^leaf$' --show_bytes "$DG_PATHS" a.heap
-    [ "$status" -eq 0 ] && [ "${lines[0]}" = "ROUTINE ====================== leaf" ]
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "ROUTINE ====================== leaf" ]
     [ "${lines[1]}" = "  3000   3000 B (flat, cumulative) 85.7% of total" ]
     [[ "${lines[2]}" == "-------------------- /"*"/profiled_paths.c" ]]
     grep -Eq "^  3000   3000 +[0-9]+: void \*block = malloc\(size\);" <<<"$output"
     grep -Eq "^  3000   3000 +$in_leaf: call .*malloc" <<<"$output"
     grep -Eq "^     \.      \. +[0-9a-f]+:    ret" <<<"$output"
+    [ "$(grep -c ': memset(block, 1, size);' <<<"$output")" -eq 1 ] # above several instructions
     [ "$(grep -c ': call .*malloc' <<<"$output")" -eq 1 ]
     run "$DG_JEPROF" --disasm='path_a' --show_bytes "$DG_PATHS" a.heap
     grep -Eq "^   500   3500 +$in_a: call .*leaf" <<<"$output"
@@ -62,7 +65,8 @@ fails_with() {
     cp "$DG_PATHS" stripped
     strip --strip-debug stripped
     run "$DG_JEPROF" --disasm='^leaf$' --show_bytes stripped a.heap
-    [ "$status" -eq 0 ] && [ "$(grep -c -- --- <<<"$output")" -eq 0 ]
+    [ "$status" -eq 0 ]
+    [ "$(grep -c -- --- <<<"$output")" -eq 0 ]
     grep -Eq "^  3000   3000 +$in_leaf: call .*malloc" <<<"$output"
     fails_with 'no function in the profile matches "leaf"' "$DG_JEPROF" --list=leaf stripped a.heap
 }
@@ -84,7 +88,9 @@ fails_with() {
     printf 'heap_v2/1\n@ 0x%s\n  t*: 1: 8 [0: 0]\n' \
         "$(DG_PATHS=f; call_in f malloc)" >f.heap
     run "$DG_JEPROF" --list='^f$' "$program" f.heap
-    [ "$status" -eq 1 ] && [ "${lines[0]}" = "jeprof: $(pwd -P)/f.c: No such file or directory" ]
+    [ "$status" -eq 1 ]
+    [ "${lines[0]}" = "jeprof: $(pwd -P)/f.c: No such file or directory" ]
     run "$DG_JEPROF" --disasm='^f$' --show_bytes "$program" f.heap
-    [ "$status" -eq 0 ] && grep -Eq '^     8      8 +[0-9a-f]+: call ' <<<"$output"
+    [ "$status" -eq 0 ]
+    grep -Eq '^     8      8 +[0-9a-f]+: call ' <<<"$output"
 }

@@ -127,6 +127,24 @@ static void test_edges_that_go(void **state)
     close_graph();
 }
 
+/* b has two calls, and a third that is small goes, though what it leads to has room. */
+static void test_calls_of_one(void **state)
+{
+    (void)state;
+    static const char text[] = NAMES "heap_v2/1\n@ 0x10 0x41\n  t*: 1: 700 [0: 0]\n"
+                                     "@ 0x20 0x41\n  t*: 1: 100 [0: 0]\n"
+                                     "@ 0x30 0x41\n  t*: 1: 90 [0: 0]\n"
+                                     "@ 0x10 0x21 0x41\n  t*: 1: 30 [0: 0]\n"
+                                     "@ 0x30 0x21 0x41\n  t*: 1: 20 [0: 0]\n"
+                                     "@ 0x20 0x21 0x41\n  t*: 1: 10 [0: 0]\n";
+    open_graph(text, all);
+    assert_edges("d>a d>b d>c b>a b>c b>b");
+    close_graph();
+    open_graph(text, (struct graph_options){100, 0, 0, 2});
+    assert_edges("d>a d>b d>c b>a b>c");
+    close_graph();
+}
+
 /* A call counts each time it stands in a stack; a function once. */
 static void test_recursion(void **state)
 {
@@ -189,7 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything),    cmocka_unit_test(test_nodes_that_go),
         cmocka_unit_test(test_edges_that_go), cmocka_unit_test(test_recursion),
-        cmocka_unit_test(test_dot),
+        cmocka_unit_test(test_calls_of_one),  cmocka_unit_test(test_dot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

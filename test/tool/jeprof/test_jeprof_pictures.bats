@@ -34,16 +34,19 @@ EOF
 
 @test "the graph as text" {
     run "$DG_JEPROF" --dot --show_bytes a.heap
-    [ "$status" -eq 0 ] && [ "${lines[0]}" = 'digraph "prog; 3500 B" {' ]
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = 'digraph "prog; 3500 B" {' ]
     [[ "$output" == *'N1 [label="main\n0 (0.0%)\rof 3500 (100.0%)\r",shape=box,fontsize=8.0];'* ]]
     [[ "$output" == *'N1 -> N2 [label=3000, weight=271, style="setlinewidth(2.000000)"];'* ]]
 }
 
 @test "options of pictures" {
     run "$DG_JEPROF" --dot --show_bytes --nodecount=2 a.heap
-    [[ "$output" == *N2* ]] && [[ "$output" != *N3* ]]
+    [[ "$output" == *N2* ]]
+    [[ "$output" != *N3* ]]
     run "$DG_JEPROF" --dot --show_bytes --nodefraction=.2 a.heap
-    [[ "$output" == *"Dropped nodes with <= 700 abs(B)"* ]] && [[ "$output" != *other* ]]
+    [[ "$output" == *"Dropped nodes with <= 700 abs(B)"* ]]
+    [[ "$output" != *other* ]]
     run "$DG_JEPROF" --dot --show_bytes --edgefraction=.2 a.heap
     [[ "$output" == *"Dropped edges with <= 700 B"* ]]
     run "$DG_JEPROF" --dot --heapcheck a.heap
@@ -75,11 +78,15 @@ EOF
     make_tool gv
     make_tool evince
     run "$DG_JEPROF" --gv --scale=3 --tools="$PWD/tools/" a.heap
-    [ "$status" -eq 0 ] && [[ "$output" == "jeprof: the picture is $PWD/jeprof."*".ps" ]]
-    grep -q -- "gv --scale=3 --noantialias $PWD/jeprof.*.ps" log && grep -q '^%!PS' log
+    [ "$status" -eq 0 ]
+    [[ "$output" == "jeprof: the picture is $PWD/jeprof."*".ps" ]]
+    grep -q -- "gv --scale=3 --noantialias $PWD/jeprof.*.ps" log
+    grep -q '^%!PS' log
     rm log
     run env PATH="$PWD/tools:$PATH" "$DG_JEPROF" --evince a.heap
-    [ "$status" -eq 0 ] && grep -q '^evince .*pdf$' log && grep -q '^%PDF' log
+    [ "$status" -eq 0 ]
+    grep -q '^evince .*pdf$' log
+    grep -q '^%PDF' log
 }
 
 @test "the browser: \$BROWSER first, then whatever works" {
@@ -88,7 +95,9 @@ EOF
     make_tool gnome-www-browser 'exit 1'
     make_tool x-www-browser 'exit 1'
     run env BROWSER="$PWD/tools/mine" "$DG_JEPROF" --web a.heap
-    [ "$status" -eq 0 ] && grep -q '^mine .*svg$' log && grep -q '^<?xm' log
+    [ "$status" -eq 0 ]
+    grep -q '^mine .*svg$' log
+    grep -q '^<?xm' log
     rm log
     run env BROWSER= JEPROF_TOOLS="$PWD/tools" "$DG_JEPROF" --web a.heap
     [ "$status" -eq 0 ]
@@ -100,9 +109,11 @@ EOF
     fails_with "drawn by dot, which is not installed (package graphviz)" \
         env PATH="$PWD/tools" "$DG_JEPROF" --svg a.heap
     run env PATH="$PWD/tools" "$DG_JEPROF" --tools="dot:$dot" --gv a.heap
-    [ "$status" -eq 1 ] && [ "${lines[1]}" = "jeprof: gv is not installed (package gv)" ]
+    [ "$status" -eq 1 ]
+    [ "${lines[1]}" = "jeprof: gv is not installed (package gv)" ]
     run env -u BROWSER PATH="$PWD/tools" "$DG_JEPROF" --tools="gv:/x,dot:$dot" --web a.heap
-    [ "$status" -eq 1 ] && [[ "${lines[1]}" == "jeprof: no browser shows "*"(package xdg-utils"* ]]
+    [ "$status" -eq 1 ]
+    [[ "${lines[1]}" == "jeprof: no browser shows "*"(package xdg-utils"* ]]
     printf '#!/bin/sh\nexit 3\n' >tools/dot
     chmod +x tools/dot
     fails_with "tools/dot could not draw the picture" "$DG_JEPROF" --tools="$PWD/tools" --pdf a.heap

@@ -32,7 +32,8 @@ teardown() {
 0 3500 main" ]
     [ "$(head -n 1 told)" = "jeprof: fetching http://$at/pprof/heap" ]
     kept=$(sed -n 's/^jeprof: the profile is kept as //p' told)
-    [[ "$kept" == "$HOME/jeprof/127.0.0.1."*.heap ]] && cmp "$kept" profile
+    [[ "$kept" == "$HOME/jeprof/127.0.0.1."*.heap ]]
+    cmp "$kept" profile
     [ "$(cat log)" = "GET /pprof/heap
 GET /pprof/cmdline
 POST /pprof/symbol 0x0000000000000010+0x0000000000000020+0x0000000000000030" ]
@@ -43,25 +44,30 @@ POST /pprof/symbol 0x0000000000000010+0x0000000000000020+0x0000000000000030" ]
         "http://$at/debug/" "http://$at/pprof/growth" "http://$at/pprof/heap?a=b" \
         "http://$at/moved/pprof/heap"; do
         run "$DG_JEPROF" --text --show_bytes "$name"
-        [ "$status" -eq 0 ] && [[ "$output" == *"Total: 3500 B"* ]]
+        [ "$status" -eq 0 ]
+        [[ "$output" == *"Total: 3500 B"* ]]
     done
-    grep -q 'GET /debug/pprof/heap' log && grep -q 'POST /debug/pprof/symbol' log
+    grep -q 'GET /debug/pprof/heap' log
+    grep -q 'POST /debug/pprof/symbol' log
     grep -q 'GET /pprof/heap?a=b' log
 }
 
 @test "a program beside it names, and the server is not asked" {
     run "$DG_JEPROF" --text --show_bytes "$DG_JEPROF" "$at"
-    [ "$status" -eq 0 ] && [ "$(cat log)" = "GET /pprof/heap" ]
+    [ "$status" -eq 0 ]
+    [ "$(cat log)" = "GET /pprof/heap" ]
 }
 
 @test "a server without names" {
     rm names
     run "$DG_JEPROF" --text --show_bytes "$at"
-    [ "$status" -eq 0 ] && [[ "$output" == *"/pprof/symbol: "*" 404; names are looked for"* ]]
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"/pprof/symbol: "*" 404; names are looked for"* ]]
     [[ "$output" == *"3000"*"0x0000000000000010"* ]]
     : >names
     run "$DG_JEPROF" --text --show_bytes "$at"
-    [ "$status" -eq 0 ] && [[ "$output" == *"/pprof/symbol: it names nothing; names are"* ]]
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"/pprof/symbol: it names nothing; names are"* ]]
 }
 
 @test "--raw of a server's profile can be read anywhere" {
@@ -74,31 +80,41 @@ main;leaf(int) 3000" ]
 @test "--base and --dot of a server" {
     sed 's/3000/1000/' profile >less.heap
     run "$DG_JEPROF" --text --show_bytes --base=less.heap "$at"
-    [ "$status" -eq 0 ] && [[ "$output" == *"Total: 2000 B"* ]]
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"Total: 2000 B"* ]]
     run "$DG_JEPROF" --dot --show_bytes --base="$at" "$at/pprof/growth"
-    [ "$status" -eq 1 ] && [[ "$output" == *"there is no difference" ]]
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"there is no difference" ]]
 }
 
 @test "--seconds is for services that gather" {
     run "$DG_JEPROF" --text --seconds=7 "$at/pprof/profile"
-    [ "$status" -eq 0 ] && grep -q 'GET /pprof/profile?seconds=7$' log
+    [ "$status" -eq 0 ]
+    grep -q 'GET /pprof/profile?seconds=7$' log
     run "$DG_JEPROF" --text "$at/pprof/profile?seconds=2"
-    [ "$status" -eq 0 ] && grep -q 'GET /pprof/profile?seconds=2$' log
+    [ "$status" -eq 0 ]
+    grep -q 'GET /pprof/profile?seconds=2$' log
 }
 
 @test "servers that are not there or answer something else" {
     run "$DG_JEPROF" --text "http://$at/pprof/nothing"
-    [ "$status" -eq 1 ] && [[ "${lines[1]}" == "jeprof: http://$at/pprof/nothing"*": "*404* ]]
+    [ "$status" -eq 1 ]
+    [[ "${lines[1]}" == "jeprof: http://$at/pprof/nothing"*": "*404* ]]
     run "$DG_JEPROF" --text "http://127.0.0.1:1/pprof/heap"
-    [ "$status" -eq 1 ] && [ "${#lines[@]}" -eq 2 ] &&
-        [[ "${lines[1]}" == "jeprof: http://127.0.0.1:1/pprof/heap: "*onnect* ]]
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 2 ]
+    [[ "${lines[1]}" == "jeprof: http://127.0.0.1:1/pprof/heap: "*onnect* ]]
     run "$DG_JEPROF" --text "http://$at/pprof/cut"
-    [ "$status" -eq 1 ] && [[ "${lines[2]}" == "jeprof: $HOME/jeprof/"*"the last line is cut"* ]]
+    [ "$status" -eq 1 ]
+    [[ "${lines[2]}" == "jeprof: $HOME/jeprof/"*"the last line is cut"* ]]
 }
 
 @test "the folder for fetched profiles" {
     JEPROF_TMPDIR=$PWD/kept run "$DG_JEPROF" --text "$at"
-    [ "$status" -eq 0 ] && [ "$(find kept -name '*.heap' | wc -l)" -eq 1 ] && [ ! -e jeprof ]
+    [ "$status" -eq 0 ]
+    [ "$(find kept -name '*.heap' | wc -l)" -eq 1 ]
+    [ ! -e jeprof ]
     JEPROF_TMPDIR=/nowhere/kept run "$DG_JEPROF" --text "$at"
-    [ "$status" -eq 1 ] && [[ "${lines[1]}" == *"name a folder for fetched profiles in"* ]]
+    [ "$status" -eq 1 ]
+    [[ "${lines[1]}" == *"name a folder for fetched profiles in"* ]]
 }
