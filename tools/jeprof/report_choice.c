@@ -44,7 +44,6 @@ static bool complain_of_nothing(const struct report_subject *subject,
 {
     const struct profile *profile = subject->profile;
     const struct view *view = &subject->view;
-    bool is_graph = options->output >= OUTPUT_DOT && options->output <= OUTPUT_WEB;
     bool is_total = view->measure == VIEW_TOTAL_SPACE || view->measure == VIEW_TOTAL_OBJECTS;
     if (profile->sample_count == 0) {
         return complain("the profile is empty: nothing was sampled (a smaller lg_prof_sample "
@@ -64,7 +63,8 @@ static bool complain_of_nothing(const struct report_subject *subject,
         return complain("no function in the profile matches \"%s\", or none whose file is there",
                         options->pattern);
     }
-    if (view->stack_count > 0 && is_graph) {
+    bool is_picture = options->output >= OUTPUT_DOT && options->output <= OUTPUT_WEB;
+    if (view->stack_count > 0 && is_picture) {
         return complain("nothing is large enough for the picture (--nodefraction, --nodecount)");
     }
     return complain(view->total == 0 ? "there is no difference" : "the filters leave nothing");

@@ -10,8 +10,10 @@ import os
 import pty
 import select
 import sys
+import termios
+import time
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 # What is typed, and what must then be shown. A tab completes, "\x1b[A" is the key that goes up.
 # What is typed is shown in parts, so only what the commands write is looked for.
 STEPS = [
@@ -50,19 +52,22 @@ def wait_for(terminal, shown, wanted):
     return shown[shown.index(wanted) + len(wanted):]
 
 
-def end(terminal):
-    """Types the end of the input. It is lost while the terminal is between two lines, so again."""
-    for _ in range(WAIT_SECONDS):
-        try:
-            os.write(terminal, b"\x04")
-        except OSError:
-            return
-        read = read_some(terminal, 1)
-        while read:
-            read = read_some(terminal, 1)
-        if read == b"":
-            return
-    sys.exit("the session did not end with its input")
+def wait_for_reader(terminal):
+    """The prompt is shown before the terminal stops cutting what is typed into lines; an end of the
+    input that comes between is lost."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while termios.tcgetattr(terminal)[3] & termios.ICANON:
+        if time.monotonic() > deadline:
+            sys.exit("nobody reads the terminal")
+        time.sleep(0.01)
+
+
+def read_end(terminal):
+    read = read_some(terminal, WAIT_SECONDS)
+    while read:
+        read = read_some(terminal, WAIT_SECONDS)
+    if read is None:
+        sys.exit("the session did not end with its input")
 
 
 def main():
@@ -73,9 +78,12 @@ def main():
     shown = b""
     for typed, wanted in STEPS:
         if typed:
+            wait_for_reader(terminal)
             os.write(terminal, typed)
         shown = wait_for(terminal, shown, wanted)
-    end(terminal)
+    wait_for_reader(terminal)
+    os.write(terminal, b"\x04")
+    read_end(terminal)
     _, status = os.waitpid(process, 0)
     return os.waitstatus_to_exitcode(status)
 
