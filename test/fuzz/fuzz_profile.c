@@ -30,6 +30,10 @@ static const char *const lines[] = {
     "---\n",
     "--- heap\n",
     "\r\n",
+    "BUILD_IDS:\n",
+    "1000 00ff11 /bin/p\n",
+    "SOURCE_LINES:\n",
+    "0x1000\ta.c:3\tb.h:9\n",
 };
 
 static void add_lines(struct fuzz_text *text, struct fuzz_input *input)
@@ -73,6 +77,7 @@ static void check_sums(const struct profile *part)
         const struct profile_sample *sample = &sum.samples[i];
         HOLDS(sample->depth > 0 && sample->source < sum.source_count);
         (void)profile_symbol(&sum, sample->source, sample->stack[0]);
+        (void)profile_place(&sum, sample->source, sample->stack[0]);
     }
     profile_close(&sum);
 }
@@ -85,6 +90,9 @@ static void read_text(const char *text, size_t length)
         check_error(&error);
         HOLDS(profile.sample_count == 0 && profile.source_count == 0);
         return;
+    }
+    if (profile.sample_count % 2 == 0) {
+        unsample_profile_by_stack(&profile);
     }
     unsample_profile(&profile);
     for (size_t i = 0; i < profile.sample_count; i++) {

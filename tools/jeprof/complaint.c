@@ -4,12 +4,15 @@
  */
 #include "complaint.h"
 
+#include "progress.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
 bool complain(const char *format, ...)
 {
     va_list arguments;
+    progress_clear();
     fflush(stdout);
     va_start(arguments, format);
     fputs("jeprof: ", stderr);

@@ -6,6 +6,8 @@
 
 #include "complaint.h"
 #include "dump_hint.h"
+#include "dump_order.h"
+#include "output_traits.h"
 #include "profile_sum.h"
 #include "remote.h"
 #include "unsample.h"
@@ -56,15 +58,23 @@ struct inputs inputs_find(const char **arguments)
     return inputs;
 }
 
-/* Adds factor times a profile, scaled, to the sum; *name becomes that of its file. */
-static bool add_file(struct inputs *inputs, struct profile *sum, const char **name, double factor,
-                     unsigned long long seconds)
+/* How a profile goes into the sum. */
+struct addition {
+    double factor;
+    size_t dump;
+    bool scales_by_stack;
+    unsigned long long seconds; /* that a server gathers it */
+};
+
+/* Adds a profile, scaled, to the sum; *name becomes that of its file. */
+static bool add_file(struct inputs *inputs, struct profile *sum, const char **name,
+                     struct addition addition)
 {
     struct profile part;
     struct profile_error error;
     const char *server = remote_is_name(*name) ? *name : NULL;
     if (server != NULL) {
-        *name = remote_fetch(&inputs->pool, server, seconds);
+        *name = remote_fetch(&inputs->pool, server, addition.seconds);
         if (*name == NULL) {
             return false;
         }
@@ -81,15 +91,40 @@ static bool add_file(struct inputs *inputs, struct profile *sum, const char **na
     if (server != NULL && inputs->program == NULL) {
         remote_name(&part, server);
     }
-    unsample_profile(&part);
-    profile_add(sum, &part, factor);
+    if (addition.scales_by_stack) {
+        unsample_profile_by_stack(&part);
+    } else {
+        unsample_profile(&part);
+    }
+    for (size_t i = 0; i < part.sample_count; i++) {
+        part.samples[i].dump = addition.dump;
+    }
+    profile_add(sum, &part, addition.factor);
     profile_close(&part);
     return true;
 }
 
+/* Adds all profiles: the base less itself, or as dump 0 where dumps are kept apart. */
+static bool add_files(struct inputs *inputs, struct profile *sum,
+                      const struct jeprof_options *options)
+{
+    struct output_traits traits = output_traits_of(options->output);
+    struct addition addition = {1, 0, traits.has_threads, options->seconds};
+    const char *base = options->base;
+    for (size_t i = 0; i < inputs->profile_count; i++) {
+        addition.dump = traits.keeps_dumps ? i + (base != NULL) : 0;
+        if (!add_file(inputs, sum, &inputs->profiles[i], addition)) {
+            return false;
+        }
+    }
+    addition.factor = traits.keeps_dumps ? 1 : -1;
+    addition.dump = 0;
+    return base == NULL || add_file(inputs, sum, &base, addition);
+}
+
 bool inputs_load(struct inputs *inputs, struct profile *sum, const struct jeprof_options *options)
 {
-    const char *base = options->base;
+    struct output_traits traits = output_traits_of(options->output);
     if (inputs->program != NULL) {
         FILE *program = fopen(inputs->program, "rb");
         if (program == NULL) {
@@ -97,15 +132,13 @@ bool inputs_load(struct inputs *inputs, struct profile *sum, const struct jeprof
         }
         fclose(program);
     }
-    for (size_t i = 0; i < inputs->profile_count; i++) {
-        if (!add_file(inputs, sum, &inputs->profiles[i], 1, options->seconds)) {
-            return false;
-        }
+    if (traits.keeps_dumps) {
+        dump_order_sort(inputs->profiles, inputs->profile_count);
     }
-    if (base != NULL && !add_file(inputs, sum, &base, -1, options->seconds)) {
+    if (!add_files(inputs, sum, options)) {
         return false;
     }
-    if (inputs->profile_count > 1) {
+    if (inputs->profile_count > 1 && traits.adds_dumps) {
         complain("the %zu profiles are added up (--base=PROFILE subtracts one)",
                  inputs->profile_count);
     }

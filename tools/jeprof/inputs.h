@@ -19,7 +19,8 @@ struct inputs {
 /* The first argument is the program unless it is a profile or the only one. */
 struct inputs inputs_find(const char **arguments);
 
-/* Adds all profiles up, less the base, scaled. False: it was told why not. */
+/* Adds all profiles up, less the base, scaled; or keeps them apart as the report wants it, in the
+ * order that their process wrote them. False: it was told why not. */
 bool inputs_load(struct inputs *inputs, struct profile *sum, const struct jeprof_options *options)
     __attribute__((warn_unused_result));
 

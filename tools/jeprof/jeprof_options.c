@@ -79,6 +79,12 @@ static struct poptOption output_options[] = {
     CODE("collapsed", CODE_OUTPUT + OUTPUT_COLLAPSED, "Stacks in a line each, for flame graphs"),
     CODE("callgrind", CODE_OUTPUT + OUTPUT_CALLGRIND, "The call graph for callgrind's viewers"),
     CODE("raw", CODE_OUTPUT + OUTPUT_RAW, "The profile with its names, readable anywhere"),
+    CODE("symbolize", CODE_OUTPUT + OUTPUT_SYMBOLIZE, "The same, with files and lines too"),
+    CODE("html", CODE_OUTPUT + OUTPUT_HTML, "A page: flame graph, table, change, growth"),
+    CODE("flame", CODE_OUTPUT + OUTPUT_FLAME, "A flame graph in SVG"),
+    CODE("proto", CODE_OUTPUT + OUTPUT_PROTO, "profile.proto, for go tool pprof and others"),
+    CODE("speedscope", CODE_OUTPUT + OUTPUT_SPEEDSCOPE, "For speedscope"),
+    CODE("json", CODE_OUTPUT + OUTPUT_JSON, "JSON for programs"),
     CODE("symbols", CODE_OUTPUT + OUTPUT_SYMBOLS, "Names of addresses of standard input"),
     CODE_WITH("list", CODE_OUTPUT + OUTPUT_LIST, "Source of functions, with counts", "REGEXP"),
     CODE_WITH("disasm", CODE_OUTPUT + OUTPUT_DISASM, "Instructions of functions, with counts",
@@ -251,6 +257,14 @@ static const struct poptOption *const option_tables[] = {
     measure_options, filter_options,      other_options,
 };
 
+/* Reports that the script does not have are called by their whole names: "--symbol" is "--symbols"
+ * as it always was. */
+static bool is_cut_own_name(const struct poptOption *row, size_t length)
+{
+    return row->val >= CODE_OUTPUT + OUTPUT_SYMBOLIZE && row->val <= CODE_OUTPUT + OUTPUT_HTML &&
+           strlen(row->longName) > length;
+}
+
 /* The only option that begins so, or the one that is called so; NULL: none, or several do. */
 static const char *find_name(const char *start, size_t length)
 {
@@ -258,7 +272,7 @@ static const char *find_name(const char *start, size_t length)
     bool is_unique = true;
     for (size_t table = 0; table < sizeof option_tables / sizeof option_tables[0]; table++) {
         for (const struct poptOption *row = option_tables[table]; row->longName != NULL; row++) {
-            if (strncmp(row->longName, start, length) != 0) {
+            if (strncmp(row->longName, start, length) != 0 || is_cut_own_name(row, length)) {
                 continue;
             }
             if (strlen(row->longName) == length) {

@@ -33,6 +33,12 @@ enum jeprof_output {
     OUTPUT_GV, /* viewers, in the order of enum picture_viewer */
     OUTPUT_EVINCE,
     OUTPUT_WEB,
+    OUTPUT_SYMBOLIZE,
+    OUTPUT_PROTO, /* for other programs, of all measures: see output_traits.h */
+    OUTPUT_SPEEDSCOPE,
+    OUTPUT_FLAME,
+    OUTPUT_JSON,
+    OUTPUT_HTML,
     OUTPUT_TEST, /* has no profile */
 };
 

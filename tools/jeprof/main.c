@@ -6,6 +6,8 @@
 #include "complaint.h"
 #include "inputs.h"
 #include "jeprof_options.h"
+#include "output_traits.h"
+#include "progress.h"
 #include "report_choice.h"
 #include "self_test.h"
 #include "session.h"
@@ -15,6 +17,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static struct progress progress;
+
+static void note_addresses(void *context, size_t done, size_t total)
+{
+    (void)context;
+    progress_note(&progress, "naming addresses", done, total);
+}
 
 static void warn(void *context, const char *line)
 {
@@ -26,12 +37,17 @@ static void warn(void *context, const char *line)
 static bool show(struct report_subject *subject, struct jeprof_options *options)
 {
     struct profile_error error;
-    options->view.keeps_all = options->output == OUTPUT_RAW;
+    struct output_traits traits = output_traits_of(options->output);
+    options->view.keeps_all = traits.keeps_stacks;
+    options->view.keeps_threads = traits.has_threads && !options->view.drops_negative &&
+                                  options->view.thread == PROFILE_ALL_THREADS;
     options->symbols.warn = warn;
+    options->symbols.progress = note_addresses;
     if (!view_open(&subject->view, subject->profile, &options->view, &options->symbols,
                    subject->inputs->program, &error)) {
         return complain("%s", error.text);
     }
+    progress_end(&progress);
     bool is_done = options->is_interactive ? session_run(subject, options)
                                            : report_choice_write(stdout, subject, options);
     view_close(&subject->view);
@@ -116,6 +132,7 @@ int main(int count, char **arguments)
 {
     struct jeprof_options options;
     bool is_done = true;
+    progress_start(&progress, isatty(STDERR_FILENO) ? stderr : NULL, NULL);
     jeprof_options_read(&options, count, arguments);
     if (options.action == ACTION_REFUSE) {
         is_done = complain("%s", options.message);

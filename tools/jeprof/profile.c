@@ -23,6 +23,8 @@ enum section {
     SECTION_ENTRIES,  /* older text: counts and stack in one line */
     SECTION_MAPPINGS, /* lines of /proc/PID/maps */
     SECTION_SYMBOLS,  /* addresses and names */
+    SECTION_PLACES,   /* addresses and source lines */
+    SECTION_IDS,      /* build ids of mapped files */
     SECTION_SKIPPED,  /* one that is unknown */
 };
 
@@ -36,7 +38,7 @@ struct reader {
     struct profile_sample stack; /* the stack that counts belong to; depth 0: none yet */
     bool stack_has_counts;
     uint64_t *addresses;
-    size_t address_room, sample_room, thread_room, mapping_room, symbol_room;
+    size_t address_room, sample_room, thread_room, mapping_room, symbol_room, place_room;
 };
 
 /* Makes room for one more element; blocks double. */
@@ -324,6 +326,64 @@ static bool read_symbol(struct reader *reader, struct line line)
     return true;
 }
 
+/* "0xADDRESS", then a tab and "FILE:LINE" for each function */
+static bool read_place(struct reader *reader, struct line line)
+{
+    struct line rest = line;
+    struct profile_source *source = source_of(reader);
+    struct profile_place place;
+    if (line_is_blank(&line)) {
+        return true;
+    }
+    if (!line_take_address(&rest, &place.address) || rest.at == rest.end || *rest.at != '\t') {
+        return refuse(reader, &line, "a source line of another form", "0xADDRESS, tab, FILE:LINE");
+    }
+    rest.at++;
+    place.text = keep_slice(reader, rest);
+    source->places =
+        with_room(source->places, source->place_count, &reader->place_room, sizeof *source->places);
+    source->places[source->place_count++] = place;
+    return true;
+}
+
+/* "START ID PATH", for all mappings of the path */
+static bool read_id(struct reader *reader, struct line line)
+{
+    struct line rest = line;
+    struct profile_source *source = source_of(reader);
+    uint64_t start;
+    if (line_is_blank(&line)) {
+        return true;
+    }
+    bool is_right = line_take_address(&rest, &start);
+    line_skip_spaces(&rest);
+    struct line id = line_take_word(&rest, "");
+    line_skip_spaces(&rest);
+    if (!is_right || line_is_blank(&id) || line_is_blank(&rest)) {
+        return refuse(reader, &line, "a build id of another form", "START ID PATH");
+    }
+    const char *kept = keep_slice(reader, id);
+    for (size_t i = 0; i < source->mapping_count; i++) {
+        if (line_is(&rest, source->mappings[i].path)) {
+            source->mappings[i].build_id = kept;
+        }
+    }
+    return true;
+}
+
+/* Which section a line "NAME:" begins. */
+static enum section section_of(struct reader *reader, const struct line *line)
+{
+    if (line_is(line, "SOURCE_LINES:")) {
+        source_of(reader)->has_places = true;
+        return SECTION_PLACES;
+    }
+    if (line_is(line, "BUILD_IDS:")) {
+        return SECTION_IDS;
+    }
+    return line_is(line, "MAPPED_LIBRARIES:") ? SECTION_MAPPINGS : SECTION_SKIPPED;
+}
+
 /* True for a line that begins or ends a section, "--- symbol", "---" or "MAPPED_LIBRARIES:". */
 static bool changes_section(struct reader *reader, const struct line *line)
 {
@@ -344,7 +404,7 @@ static bool changes_section(struct reader *reader, const struct line *line)
     if (!reader->has_header || !line_is_section(line)) {
         return false;
     }
-    reader->section = line_is(line, "MAPPED_LIBRARIES:") ? SECTION_MAPPINGS : SECTION_SKIPPED;
+    reader->section = section_of(reader, line);
     return true;
 }
 
@@ -365,6 +425,10 @@ static bool read_line(struct reader *reader, struct line line)
         return read_mapping(reader, line);
     case SECTION_SYMBOLS:
         return read_symbol(reader, line);
+    case SECTION_PLACES:
+        return read_place(reader, line);
+    case SECTION_IDS:
+        return read_id(reader, line);
     case SECTION_SKIPPED:
         break;
     }
@@ -399,6 +463,13 @@ static int compare_symbols(const void *left, const void *right)
     return (a->address > b->address) - (a->address < b->address);
 }
 
+static int compare_places(const void *left, const void *right)
+{
+    const struct profile_place *a = left;
+    const struct profile_place *b = right;
+    return (a->address > b->address) - (a->address < b->address);
+}
+
 static int compare_mappings(const void *left, const void *right)
 {
     const struct mapping *a = left;
@@ -406,11 +477,14 @@ static int compare_mappings(const void *left, const void *right)
     return (a->start > b->start) - (a->start < b->start);
 }
 
-/* Both lists of the source by address, which they mostly are already. */
+/* All lists of the source by address, which they mostly are already. */
 static void sort_source(struct profile_source *source)
 {
     if (source->symbol_count > 0) {
         qsort(source->symbols, source->symbol_count, sizeof *source->symbols, compare_symbols);
+    }
+    if (source->place_count > 0) {
+        qsort(source->places, source->place_count, sizeof *source->places, compare_places);
     }
     if (source->mapping_count > 0) {
         qsort(source->mappings, source->mapping_count, sizeof *source->mappings, compare_mappings);
@@ -477,11 +551,23 @@ const char *profile_symbol(const struct profile *profile, size_t source, uint64_
     return found != NULL ? found->name : NULL;
 }
 
+const char *profile_place(const struct profile *profile, size_t source, uint64_t address)
+{
+    const struct profile_source *owner = &profile->sources[source];
+    struct profile_place wanted = {.address = address};
+    const struct profile_place *found =
+        owner->place_count == 0
+            ? NULL
+            : bsearch(&wanted, owner->places, owner->place_count, sizeof wanted, compare_places);
+    return found != NULL ? found->text : NULL;
+}
+
 void profile_close(struct profile *profile)
 {
     for (size_t i = 0; i < profile->source_count; i++) {
         free(profile->sources[i].mappings);
         free(profile->sources[i].symbols);
+        free(profile->sources[i].places);
     }
     free(profile->sources);
     free(profile->samples);

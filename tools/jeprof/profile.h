@@ -2,8 +2,9 @@
  *
  * Read are jemalloc's "heap_v2/PERIOD" text, the older text of one line a stack that begins with
  * "heap profile:", growth profiles among it, and both of them behind a section "--- symbol" with
- * the names of addresses. Sections of other names are skipped. Counts are kept as they were
- * sampled: unsample.h scales them.
+ * the names of addresses. Two sections behind the mappings, which other readers skip, add to them:
+ * "BUILD_IDS:" what files were mapped, "SOURCE_LINES:" the lines of named addresses. Sections of
+ * other names are skipped. Counts are kept as they were sampled: unsample.h scales them.
  *
  * One file is read into one profile; profile_sum.h adds profiles up. Each stack belongs to a
  * source: the mappings that give its addresses a meaning. Files of one process share a source,
@@ -43,6 +44,7 @@ struct profile_sample {
     size_t depth;
     size_t source;   /* index of the stack's source */
     uint64_t thread; /* or PROFILE_ALL_THREADS */
+    size_t dump;     /* number of the file, for those who keep several apart; else 0 */
     struct profile_counts counts;
 };
 
@@ -57,18 +59,28 @@ struct profile_symbol {
     const char *name; /* inlined functions behind "--" each, the innermost last */
 };
 
+/* The source lines that the file itself gives an address. */
+struct profile_place {
+    uint64_t address;
+    const char *text; /* "FILE:LINE" for each function of the name, a tab between */
+};
+
 struct profile_source {
     struct mapping *mappings; /* by address */
     size_t mapping_count;
     struct profile_symbol *symbols; /* by address */
     size_t symbol_count;
+    struct profile_place *places; /* by address */
+    size_t place_count;
+    bool has_places;     /* the file had them too */
     bool has_symbols;    /* the file had the section, which may be empty */
     const char *program; /* as the section of names tells it, or NULL */
 };
 
 struct profile {
     enum profile_kind kind;
-    uint64_t period; /* bytes; 0: exact */
+    uint64_t period;         /* bytes; 0: exact, or scaled already */
+    uint64_t sampled_period; /* what it was before it was scaled */
     struct profile_sample *samples;
     size_t sample_count;
     struct profile_thread *threads;
@@ -102,6 +114,9 @@ static inline uint64_t profile_instruction(const struct profile_sample *sample, 
 
 /* The name that the file gives the address, or NULL. */
 const char *profile_symbol(const struct profile *profile, size_t source, uint64_t address);
+
+/* The lines that the file gives the address, or NULL. */
+const char *profile_place(const struct profile *profile, size_t source, uint64_t address);
 
 void profile_close(struct profile *profile);
 

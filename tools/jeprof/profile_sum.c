@@ -113,6 +113,30 @@ static void join_symbols(struct profile *sum, struct profile_source *source,
     qsort(source->symbols, source->symbol_count, sizeof *source->symbols, compare_symbols);
 }
 
+static int compare_places(const void *left, const void *right)
+{
+    const struct profile_place *a = left;
+    const struct profile_place *b = right;
+    return (a->address > b->address) - (a->address < b->address);
+}
+
+static void join_places(struct profile *sum, struct profile_source *source,
+                        const struct profile_source *added)
+{
+    source->has_places = source->has_places || added->has_places;
+    if (added->place_count == 0) {
+        return;
+    }
+    source->places = memory_resize(source->places, source->place_count + added->place_count,
+                                   sizeof *source->places);
+    for (size_t i = 0; i < added->place_count; i++) {
+        struct profile_place place = added->places[i];
+        place.text = text_pool_keep(&sum->pool, place.text);
+        source->places[source->place_count++] = place;
+    }
+    qsort(source->places, source->place_count, sizeof *source->places, compare_places);
+}
+
 /* The index of the sum's source that a part's source belongs to; made when there is none. */
 static size_t join_source(struct profile *sum, const struct profile_source *added)
 {
@@ -127,6 +151,7 @@ static size_t join_source(struct profile *sum, const struct profile_source *adde
     }
     join_mappings(sum, &sum->sources[index], added);
     join_symbols(sum, &sum->sources[index], added);
+    join_places(sum, &sum->sources[index], added);
     return index;
 }
 
@@ -182,6 +207,7 @@ void profile_add(struct profile *sum, const struct profile *part, double factor)
     if (sum->source_count == 0) {
         sum->kind = part->kind;
         sum->period = part->period;
+        sum->sampled_period = part->sampled_period;
     }
     for (size_t i = 0; i < part->source_count; i++) {
         source_indexes[i] = join_source(sum, &part->sources[i]);
@@ -200,6 +226,9 @@ static int compare_samples(const void *left, const void *right)
     }
     if (a->thread != b->thread) {
         return a->thread < b->thread ? -1 : 1;
+    }
+    if (a->dump != b->dump) {
+        return a->dump < b->dump ? -1 : 1;
     }
     for (size_t i = 0; i < a->depth && i < b->depth; i++) {
         if (a->stack[i] != b->stack[i]) {

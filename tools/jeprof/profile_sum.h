@@ -13,8 +13,8 @@
  * the part afterwards. */
 void profile_add(struct profile *sum, const struct profile *part, double factor);
 
-/* The samples of equal stack, thread and source become one, in an order that does not depend on
- * that of the files; threads are named once. */
+/* The samples of equal stack, thread, dump and source become one, in an order that does not depend
+ * on that of the files; threads are named once. */
 void profile_merge(struct profile *profile);
 
 #endif

@@ -6,15 +6,22 @@
 #include "report_choice.h"
 
 #include "complaint.h"
+#include "export.h"
+#include "report_data.h"
 #include "report_disasm.h"
+#include "report_flame.h"
 #include "report_list.h"
+#include "report_proto.h"
+#include "report_speedscope.h"
 #include "report_stacks.h"
+#include "report_symbolized.h"
 #include "tool.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum written { WRITTEN, WRITTEN_NOTHING, WRITING_FAILED };
 
@@ -194,6 +201,70 @@ static enum written write_picture(FILE *out, struct report_subject *subject,
     return is_written;
 }
 
+/* Writes the profile with names and lines. */
+static enum written write_symbolized(FILE *out, struct report_subject *subject,
+                                     const struct jeprof_options *options)
+{
+    const char *name = subject->inputs->profiles[0];
+    if (subject->inputs->profile_count > 1 || options->base != NULL) {
+        return written_or_failed(
+            complain("--symbolize writes one profile as it is: name one, and no --base"));
+    }
+    return written_or_failed(report_symbolized(out, &subject->view,
+                                               inputs_program(subject->inputs, subject->profile),
+                                               name) ||
+                             complain("%s: %s", name, strerror(errno)));
+}
+
+/* Reports for other programs, of all measures: the number of things in them. */
+static size_t (*const exports[])(FILE *out, const struct export *export) = {
+    [OUTPUT_PROTO] = report_proto,    [OUTPUT_SPEEDSCOPE] = report_speedscope,
+    [OUTPUT_FLAME] = report_flame,    [OUTPUT_JSON] = report_data_json,
+    [OUTPUT_HTML] = report_data_html,
+};
+
+static bool check_export(const struct jeprof_options *options)
+{
+    if (options->output == OUTPUT_HTML && !report_data_has_page()) {
+        return complain("--html is not in this build: it was made without npm's packages "
+                        "(scripts/bootstrap jeprof, then make)");
+    }
+    if (options->output == OUTPUT_PROTO && isatty(STDOUT_FILENO)) {
+        return complain("--proto is no text: send it into a file (jeprof --proto ... >FILE)");
+    }
+    return true;
+}
+
+static enum written write_export(FILE *out, struct report_subject *subject,
+                                 const struct jeprof_options *options)
+{
+    const struct inputs *inputs = subject->inputs;
+    size_t has_base = options->base != NULL;
+    if (!check_export(options)) {
+        return WRITING_FAILED;
+    }
+    const char **names = memory_take(inputs->profile_count + has_base, sizeof *names);
+    names[0] = options->base;
+    memcpy(names + has_base, inputs->profiles, inputs->profile_count * sizeof *names);
+    struct export export = {
+        .profile = subject->profile,
+        .view = &subject->view,
+        .program = inputs_program(inputs, subject->profile),
+        .dump_names = names,
+        .dump_count = inputs->profile_count + has_base,
+        .has_base = options->base != NULL,
+        .drops_negative = options->view.drops_negative,
+        .measure = options->view.measure,
+    };
+    bool has_any = false;
+    for (int i = 0; i < MEASURES; i++) {
+        has_any = has_any || export_has(&export, (enum view_measure)i);
+    }
+    size_t count = has_any ? exports[options->output](out, &export) : 0;
+    free((void *)names);
+    return written_count(count);
+}
+
 /* By enum jeprof_output; NULL: it has no profile. */
 static enum written (*const writers[])(FILE *, struct report_subject *,
                                        const struct jeprof_options *) = {
@@ -212,6 +283,12 @@ static enum written (*const writers[])(FILE *, struct report_subject *,
     [OUTPUT_GV] = write_picture,
     [OUTPUT_EVINCE] = write_picture,
     [OUTPUT_WEB] = write_picture,
+    [OUTPUT_SYMBOLIZE] = write_symbolized,
+    [OUTPUT_PROTO] = write_export,
+    [OUTPUT_SPEEDSCOPE] = write_export,
+    [OUTPUT_FLAME] = write_export,
+    [OUTPUT_JSON] = write_export,
+    [OUTPUT_HTML] = write_export,
 };
 
 /* Combinations that have no meaning. */
@@ -224,7 +301,9 @@ static bool check_names(const struct profile *profile, const struct jeprof_optio
         option = options->output == OUTPUT_LIST ? "--list" : "--disasm";
     }
     for (size_t i = 0; i < profile->source_count && needs_files; i++) {
-        if (profile->sources[i].has_symbols) {
+        bool has_lines = profile->sources[i].has_places && options->output != OUTPUT_LIST &&
+                         options->output != OUTPUT_DISASM;
+        if (profile->sources[i].has_symbols && !has_lines) {
             return complain("%s needs the program and a profile without names: this one has "
                             "names, and no lines",
                             option);

@@ -388,7 +388,11 @@ void symbols_find_all(struct symbols *symbols, const uint64_t *addresses, size_t
         questions[i] = ask(symbols, addresses[i]);
     }
     qsort(questions, count, sizeof *questions, compare_questions);
+    const struct symbols_options *options = &symbols->source.options;
     for (size_t i = 0; i < count; i++) {
+        if (options->progress != NULL) {
+            options->progress(options->progress_context, i, count);
+        }
         if (answer_find(symbols, questions[i].address)->frames == NULL) {
             answer_question(symbols, &questions[i]);
         }

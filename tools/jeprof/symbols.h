@@ -47,6 +47,9 @@ struct symbols_options {
     /* Is told each line, without a newline. */
     void (*warn)(void *context, const char *line);
     void *warn_context;
+    /* Is told how many of the addresses that were asked for are looked up. */
+    void (*progress)(void *context, size_t done, size_t total);
+    void *progress_context;
 };
 
 struct symbols;

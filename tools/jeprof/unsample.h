@@ -18,4 +18,8 @@ struct profile_counts unsample(struct profile_counts sampled, enum profile_kind 
 /* Every sample of the profile as its kind and period demand; it is exact from then on. */
 void unsample_profile(struct profile *profile);
 
+/* The same, but the threads of a stack share what its line of all threads comes to, so that they
+ * add up to it. */
+void unsample_profile_by_stack(struct profile *profile);
+
 #endif

@@ -6,6 +6,7 @@
 #include "view.h"
 
 #include "filter.h"
+#include "profile_line.h"
 #include "symbol_name.h"
 
 #include <inttypes.h>
@@ -99,7 +100,7 @@ static bool filters_open(struct filters *filters, const struct view_options *opt
     return true;
 }
 
-static double value_of(const struct profile_counts *counts, enum view_measure measure)
+double view_count(const struct profile_counts *counts, enum view_measure measure)
 {
     switch (measure) {
     case VIEW_LIVE_SPACE:
@@ -116,8 +117,8 @@ static double value_of(const struct profile_counts *counts, enum view_measure me
 
 static bool is_chosen(const struct profile_sample *sample, const struct view_options *options)
 {
-    double value = value_of(&sample->counts, options->measure);
-    return sample->thread == options->thread &&
+    double value = view_count(&sample->counts, options->measure);
+    return (sample->thread == options->thread || options->keeps_threads) &&
            (options->keeps_all || value > 0 || (value < 0 && !options->drops_negative));
 }
 
@@ -231,10 +232,35 @@ static void name_as_number(struct view *view, struct view_address *address, cons
     finish_frame(view, frame, number, filters);
 }
 
-/* "outer--inlined--innermost", as the profile has it. */
-static void name_by_profile(struct view *view, struct view_address *address, const char *text,
-                            const struct filters *filters)
+/* Fills the place of a frame from "FILE:LINE", as the profile has it. */
+static void place_by_profile(struct view *view, struct view_frame *frame, struct line place)
 {
+    const char *colon = place.end;
+    while (colon > place.at && *--colon != ':') {
+    }
+    size_t length = (size_t)(colon - place.at);
+    if (length == 0 || (length == 2 && memcmp(place.at, "??", 2) == 0)) {
+        frame->place = "??:?";
+        return;
+    }
+    char *text = memory_take((size_t)(place.end - place.at) + 3, 1);
+    memcpy(text, place.at, (size_t)(place.end - place.at));
+    frame->line = (unsigned)strtoul(text + length + 1, NULL, 10);
+    if (frame->line == 0) {
+        memcpy(text + length, ":?", 3);
+    }
+    frame->place = text_pool_keep(&view->pool, text);
+    text[length] = '\0';
+    frame->file = text_pool_keep(&view->pool, text);
+    free(text);
+}
+
+/* "outer--inlined--innermost", as the profile has it. */
+static void name_by_profile(struct view *view, struct view_address *address,
+                            const struct profile *profile, const struct filters *filters)
+{
+    const char *text = profile_symbol(profile, address->source, address->address);
+    const char *places = profile_place(profile, address->source, address->address);
     size_t count = 1;
     for (const char *at = strstr(text, "--"); at != NULL; at = strstr(at + 2, "--")) {
         count++;
@@ -245,6 +271,11 @@ static void name_by_profile(struct view *view, struct view_address *address, con
         size_t length = (size_t)(end - text);
         char *full = memcpy(memory_take(length + 1, 1), text, length);
         frames[i].place = "?";
+        if (places != NULL) {
+            const char *stop = places + strcspn(places, "\t");
+            place_by_profile(view, &frames[i], (struct line){places, stop});
+            places = stop + (*stop == '\t');
+        }
         frames[i].is_inlined = i + 1 < count;
         finish_frame(view, &frames[i], full, filters);
         free(full);
@@ -319,7 +350,7 @@ static void name_source(struct view *view, const struct profile *profile, size_t
         if (symbols != NULL) {
             name_by_file(view, address, symbols, filters);
         } else if (text != NULL) {
-            name_by_profile(view, address, text, filters);
+            name_by_profile(view, address, profile, filters);
         } else {
             name_as_number(view, address, "?", filters);
         }
@@ -342,12 +373,19 @@ static void name_addresses(struct view *view, const struct profile *profile,
     }
 }
 
+size_t view_address_index(const struct view *view, size_t source, uint64_t address)
+{
+    struct view_address wanted = {.address = address, .source = source};
+    const struct view_address *found =
+        bsearch(&wanted, view->addresses, view->address_count, sizeof wanted, compare_addresses);
+    return (size_t)(found - view->addresses);
+}
+
 static struct view_address *find_address(const struct view *view,
                                          const struct profile_sample *sample, size_t index)
 {
-    struct view_address wanted = {.address = profile_instruction(sample, index),
-                                  .source = sample->source};
-    return bsearch(&wanted, view->addresses, view->address_count, sizeof wanted, compare_addresses);
+    return &view->addresses[view_address_index(view, sample->source,
+                                               profile_instruction(sample, index))];
 }
 
 /* The addresses of a stack, and in *first the one behind the allocator's outermost. */
@@ -367,14 +405,23 @@ static struct view_address **stack_addresses(const struct view *view,
     return addresses;
 }
 
-static void add_stack(struct view *view, struct view_address **addresses, size_t depth,
-                      double value, const struct view_options *options)
+static bool is_in_total(const struct profile_sample *sample, const struct view_options *options)
 {
+    return sample->thread == options->thread;
+}
+
+/* Adds the stack of a sample from its address first on. */
+static void add_stack(struct view *view, struct view_address **addresses, size_t first,
+                      const struct profile_sample *sample, const struct view_options *options)
+{
+    size_t depth = sample->depth - first;
+    addresses += first;
     size_t frame_count = 0;
     for (size_t i = 0; i < depth; i++) {
         frame_count += addresses[i]->frame_count;
     }
-    struct view_stack stack = {.value = value};
+    struct view_stack stack = {.sample = sample,
+                               .value = view_count(&sample->counts, options->measure)};
     bool is_focused = options->focused == NULL;
     bool is_ignored = false;
     stack.frames = text_pool_take(&view->pool, frame_count * sizeof *stack.frames);
@@ -390,7 +437,7 @@ static void add_stack(struct view *view, struct view_address **addresses, size_t
     }
     if (is_focused && !is_ignored && stack.depth > 0) {
         view->stacks[view->stack_count++] = stack;
-        view->shown_total += value;
+        view->shown_total += is_in_total(sample, options) ? stack.value : 0;
     }
 }
 
@@ -405,9 +452,10 @@ static void add_stacks(struct view *view, const struct profile *profile,
         }
         size_t first;
         struct view_address **addresses = stack_addresses(view, sample, &first);
-        double value = value_of(&sample->counts, options->measure);
-        view->total += value;
-        add_stack(view, addresses + first, sample->depth - first, value, options);
+        if (is_in_total(sample, options)) {
+            view->total += view_count(&sample->counts, options->measure);
+        }
+        add_stack(view, addresses, first, sample, options);
         free(addresses);
     }
 }

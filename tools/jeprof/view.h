@@ -32,6 +32,7 @@ struct view_options {
     uint64_t thread; /* or PROFILE_ALL_THREADS */
     bool drops_negative;
     bool keeps_all;       /* stacks that count nothing too */
+    bool keeps_threads;   /* the samples of each thread too; they are in no total */
     const char *focused;  /* stacks with such a frame stay */
     const char *ignored;  /* stacks with such a frame go */
     const char *retained; /* such frames stay */
@@ -52,6 +53,7 @@ struct view_frame {
 };
 
 struct view_stack {
+    const struct profile_sample *sample; /* what it was made of, with all counts */
     struct view_frame **frames;
     size_t depth;
     double value;
@@ -89,6 +91,12 @@ bool view_open(struct view *view, const struct profile *profile, const struct vi
 bool view_change(struct view *view, const struct profile *profile,
                  const struct view_options *options, struct profile_error *error)
     __attribute__((warn_unused_result));
+
+/* One of the four counts. */
+double view_count(const struct profile_counts *counts, enum view_measure measure);
+
+/* The index of an address, which is one of the view's. */
+size_t view_address_index(const struct view *view, size_t source, uint64_t address);
 
 void view_close(struct view *view);
 

@@ -51,6 +51,26 @@ fails_with() {
     [ "$("$DG_JEPROF" --collapsed twice)" = "main;leaf 3000" ]
 }
 
+@test "--symbolize writes lines too, which --lines then shows" {
+    "$DG_JEPROF" --symbolize named.heap >once
+    grep -qx "SOURCE_LINES:" once
+    run "$DG_JEPROF" --lines --show_bytes once
+    [ "$status" -eq 0 ] && [[ "${lines[1]}" == *" leaf ??:?" ]]
+    fails_with "--symbolize writes one profile" "$DG_JEPROF" --symbolize --base=once named.heap
+}
+
+@test "reports for other programs: of two dumps apart, and with nothing in them" {
+    [ "$("$DG_JEPROF" --json named.heap plain.heap | grep -c '"base":false')" = 2 ]
+    [ "$("$DG_JEPROF" --json --base=plain.heap named.heap | grep -c '"base":true')" = 1 ]
+    run "$DG_JEPROF" --flame named.heap named.heap
+    [ "$status" -eq 0 ] && [[ "${lines[0]}" == "jeprof: the 2 profiles are added up"* ]]
+    printf 'heap_v2/524288\n  t*: 0: 0 [0: 0]\n' >empty.heap
+    for report in flame proto speedscope json; do
+        fails_with "the profile is empty" "$DG_JEPROF" --$report empty.heap
+    done
+    fails_with "there is no difference" "$DG_JEPROF" --speedscope --base=named.heap named.heap
+}
+
 @test "--symbols names addresses, and shows those without a name" {
     printf '%s\n' '1-100 r-xp 00000000 00:00 0 ' 0x10 0x20 >input
     run "$DG_JEPROF" --symbols "$DG_JEPROF" <input

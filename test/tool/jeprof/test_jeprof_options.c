@@ -115,6 +115,15 @@ static void test_short_names(void **state)
     options = read_line("--dot a.heap"); /* whole, though others could begin so */
     assert_int_equal(options.output, OUTPUT_DOT);
     jeprof_options_close(&options);
+    options = read_line("--symbol a.heap"); /* --symbolize is none of the script's */
+    assert_int_equal(options.output, OUTPUT_SYMBOLS);
+    jeprof_options_close(&options);
+    options = read_line("--json -alloc_space a.heap");
+    assert_int_equal(options.output, OUTPUT_JSON);
+    jeprof_options_close(&options);
+    options = read_line("--jso a.heap");
+    assert_int_equal(options.action, ACTION_REFUSE);
+    jeprof_options_close(&options);
 }
 
 static void test_refusals(void **state)

@@ -125,6 +125,30 @@ static void assert_header(const char *header, enum profile_kind kind, uint64_t p
     profile_close(&profile);
 }
 
+static const char with_places[] = "--- symbol\n0x1 main\n---\n--- heap\nheap_v2/1\n"
+                                  "@ 0x1 0x5\n  t*: 1: 2 [3: 4]\n\nMAPPED_LIBRARIES:\n"
+                                  "1-4 r-xp 0 0 0 /bin/a b\n4-9 rw-p 0 0 0 /bin/a b\n"
+                                  "9-a r-xp 0 0 0 /lib/c\n"
+                                  "BUILD_IDS:\n1 00ff /bin/a b\n\n8 77 /gone\n"
+                                  "\nSOURCE_LINES:\n0x5\t??:0\n0x1\ta b.c:3\tb.h:4\n\n";
+
+static void test_sections_behind_the_mappings(void **state)
+{
+    struct profile profile;
+    struct profile_error error = {""};
+    (void)state;
+    assert_true(profile_parse(&profile, with_places, strlen(with_places), "a", &error));
+    const struct profile_source *source = &profile.sources[0];
+    assert_string_equal(source->mappings[0].build_id, "00ff");
+    assert_string_equal(source->mappings[1].build_id, "00ff");
+    assert_null(source->mappings[2].build_id);
+    assert_true(source->has_places);
+    assert_string_equal(profile_place(&profile, 0, 1), "a b.c:3\tb.h:4");
+    assert_string_equal(profile_place(&profile, 0, 5), "??:0");
+    assert_null(profile_place(&profile, 0, 2));
+    profile_close(&profile);
+}
+
 static void test_older_headers(void **state)
 {
     (void)state;
@@ -227,6 +251,7 @@ static void test_cut_texts(void **state)
     (void)state;
     cut_everywhere(heap_v2);
     cut_everywhere(named);
+    cut_everywhere(with_places);
     cut_everywhere("heap profile: 1: 2 [3: 4] @ heap/2\n 1: 2 [3: 4] @ 0x1 0x2\n");
 }
 
@@ -269,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_heap_v2),
         cmocka_unit_test(test_mappings_and_unknown_sections),
         cmocka_unit_test(test_names_before_the_profile),
+        cmocka_unit_test(test_sections_behind_the_mappings),
         cmocka_unit_test(test_older_headers),
         cmocka_unit_test(test_line_ends_of_windows),
         cmocka_unit_test(test_wrong_texts),

@@ -63,6 +63,33 @@ static void test_a_profile_is_scaled_once(void **state)
     unsample_profile(&profile);
     unsample_profile(&profile);
     assert_int_equal((int64_t)sample.counts.live_bytes, 16041);
+    assert_int_equal(profile.sampled_period, 1024);
+}
+
+/* By their own means, small objects of one thread and large ones of the other would come to more
+ * than their sum. */
+static void test_threads_add_up_to_their_stack(void **state)
+{
+    static const uint64_t stack[] = {1};
+    static const uint64_t other[] = {2};
+    (void)state;
+    struct profile_sample samples[] = {
+        {.stack = stack, .thread = PROFILE_ALL_THREADS, .counts = {10, 10000, 20, 20000}},
+        {.stack = stack, .thread = 1, .counts = {9, 1000, 20, 20000}},
+        {.stack = stack, .thread = 2, .counts = {1, 9000, 0, 0}},
+        {.stack = other, .thread = 2, .counts = {10, 10000, 0, 0}},
+    };
+    struct profile profile = {
+        .kind = PROFILE_HEAP_V2, .period = 1024, .samples = samples, .sample_count = 4};
+    unsample_profile_by_stack(&profile);
+    assert_int_equal((int64_t)samples[0].counts.live_bytes, 16041);
+    assert_int_equal((int64_t)samples[1].counts.live_bytes, 1604);
+    assert_int_equal((int64_t)samples[2].counts.live_bytes, 14437);
+    assert_int_equal((int64_t)samples[1].counts.total_bytes, 32082);
+    assert_int_equal((int64_t)samples[2].counts.total_bytes, 0);
+    assert_int_equal((int64_t)samples[3].counts.live_bytes, 16041); /* has no line of all */
+    assert_int_equal(profile.sampled_period, 1024);
+    assert_int_equal(profile.period, 0);
 }
 
 int main(void)
@@ -72,6 +99,7 @@ int main(void)
         cmocka_unit_test(test_counts_without_a_mean),
         cmocka_unit_test(test_whole_numbers_stay),
         cmocka_unit_test(test_a_profile_is_scaled_once),
+        cmocka_unit_test(test_threads_add_up_to_their_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

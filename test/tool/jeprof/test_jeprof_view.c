@@ -174,6 +174,42 @@ static void test_names_of_files(void **state)
     close_view();
 }
 
+/* Behind its names, a profile may have the lines too. */
+static void test_places_of_the_profile(void **state)
+{
+    static const char text[] = "--- symbol\n0x10 leaf\n0x1f high()--low(char)\n0x2f main\n"
+                               "---\n--- heap\nheap_v2/1\n@ 0x10 0x20 0x30\n  t*: 1: 5 [0: 0]\n"
+                               "MAPPED_LIBRARIES:\nSOURCE_LINES:\n0x10\t??:0\n"
+                               "0x1f\tc:/high.c:7\tlow.h:3\n0x2f\tmain.c:0\n";
+    (void)state;
+    open_view(text, &everything);
+    assert_string_equal(names_of(0), "leaf low (inline) high main ");
+    assert_string_equal(view.stacks[0].frames[0]->place, "??:?");
+    assert_null(view.stacks[0].frames[0]->file);
+    assert_string_equal(view.stacks[0].frames[1]->place, "low.h:3");
+    assert_string_equal(view.stacks[0].frames[2]->file, "c:/high.c");
+    assert_int_equal(view.stacks[0].frames[2]->line, 7);
+    assert_string_equal(view.stacks[0].frames[3]->place, "main.c:?");
+    assert_string_equal(view.stacks[0].frames[3]->file, "main.c");
+    close_view();
+}
+
+static void test_threads_are_kept_and_not_counted_twice(void **state)
+{
+    struct view_options options = {
+        .thread = PROFILE_ALL_THREADS, .keeps_all = true, .keeps_threads = true};
+    (void)state;
+    open_view(named, &options);
+    assert_int_equal((int)view.total, 157);
+    assert_int_equal((int)view.shown_total, 150);
+    assert_int_equal(view.stack_count, 4); /* one of them of thread 5, one counts nothing */
+    assert_int_equal(view.stacks[1].sample->thread, 5);
+    assert_int_equal((int)view_count(&view.stacks[1].sample->counts, VIEW_TOTAL_SPACE), 70);
+    size_t index = view_address_index(&view, 0, 0x13ff);
+    assert_ptr_equal(&view.addresses[index].frames[0], view.stacks[0].frames[2]);
+    close_view();
+}
+
 /* Inner functions of a stripped libjemalloc have no names, but its mapping does. */
 static void test_the_library_is_the_allocator(void **state)
 {
@@ -255,6 +291,8 @@ int main(void)
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_a_wrong_filter),
         cmocka_unit_test(test_names_of_files),
+        cmocka_unit_test(test_places_of_the_profile),
+        cmocka_unit_test(test_threads_are_kept_and_not_counted_twice),
         cmocka_unit_test(test_the_library_is_the_allocator),
         cmocka_unit_test(test_two_processes),
     };
