@@ -109,6 +109,49 @@ END
     [ ! -e "$work/policy-rc.d" ]
 }
 
+# A folder with a lock file, in a section of its own, and an npm that records its arguments.
+fake_npm() {
+    mkdir -p "$work/page"
+    touch -d '1 hour ago' "$work/page/package-lock.json"
+    printf '%s\n' '[page]' bash "npm:$(basename "$work")/page" >>"$work/packages.txt"
+    cat >"$work/bin/npm" <<END
+#!/bin/sh
+echo "\$PWD \$*" >>"$work/calls"
+$1
+END
+    chmod +x "$work/bin/npm"
+    ln -sf "$(command -v mkdir)" "$(command -v touch)" "$(command -v find)" "$work/bin/"
+}
+
+@test "npm's packages: installed once, and again when the lock file is newer" {
+    fake_npm 'mkdir -p node_modules && touch node_modules/.package-lock.json'
+    bootstrap page
+    [ "$status" = 0 ] && [[ "$output" == "bootstrap: installing npm's packages for "*"/page" ]]
+    [[ "$(cat "$work/calls")" == *"/page ci --ignore-scripts --no-audit --no-fund" ]]
+    bootstrap page
+    [ "$status" = 0 ] && [ -z "$output" ]
+    touch -d '1 hour' "$work/page/package-lock.json"
+    bootstrap page
+    [ "$(wc -l <"$work/calls")" = 2 ]
+}
+
+@test "npm fails, or is not there: one line, and all goes on" {
+    fake_npm 'echo "npm error code ENOTFOUND" >&2; exit 1'
+    bootstrap page
+    [ "$status" = 0 ]
+    [[ "${lines[1]}" == "bootstrap: no npm packages for "*" built without: code ENOTFOUND" ]]
+    rm "$work/bin/npm"
+    bootstrap page
+    [ "$status" = 0 ] && [[ "${lines[1]}" == *"which is built without: "* ]]
+}
+
+@test "an npm that is there already counts as Debian's" {
+    fake_npm true
+    printf '%s\n' '[both]' bash npm >>"$work/packages.txt"
+    bootstrap both
+    [ "$status" = 0 ] && [ -z "$output" ]
+}
+
 @test "each package of the real list exists once a section" {
     run awk '{ sub(/#.*/, ""); gsub(/[ \t]/, "") } /^\[/ { section = $0; next }
         $0 != "" && seen[section, $0]++ { print section, $0 }' "$top/scripts/packages.txt"

@@ -1,6 +1,7 @@
 """source_tree.py: the files that tidy looks at, their text, and the shape of a finding.
 
-Files are those that git tracks or would track; without git, all files below the root but build/.
+Files are those that git tracks or would track; without git, all files below the root but build/
+and npm's packages.
 """
 import os
 import re
@@ -144,7 +145,8 @@ def list_paths(root):
     else:
         paths = []
         for folder, folders, names in os.walk(root):
-            folders[:] = [name for name in folders if name not in ("build", "__pycache__")]
+            folders[:] = [name for name in folders
+                          if name not in ("build", "node_modules", "__pycache__")]
             paths += [os.path.relpath(os.path.join(folder, name), root) for name in names]
     return [path for path in paths if _is_plain_file(os.path.join(root, path))]
 
