@@ -372,8 +372,8 @@ unsigned chunk_note_purged(struct chunk *chunk, unsigned page, unsigned page_cou
     return dirty;
 }
 
-/* A hook may leave anything in the pages that it was given: clean ones between the dirty do not read
- * as zero any longer. */
+/* A hook may leave anything in the pages that it was given: clean ones between the dirty do not
+ * read as zero any longer. */
 static NOINLINE void forget_zeros(struct chunk *chunk, unsigned page, unsigned page_count)
 {
     unsigned purged = bits_count_range(chunk->purged, page, page_count);
