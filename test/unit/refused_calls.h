@@ -17,6 +17,14 @@
 
 enum { CANNOT_REFUSE = 77 };
 
+/* ThreadSanitizer unmaps memory of its own with the program's, and ends the process where it may
+ * not. */
+#ifdef __SANITIZE_THREAD__
+enum { MAY_REFUSE_UNMAPS = 0 };
+#else
+enum { MAY_REFUSE_UNMAPS = 1 };
+#endif
+
 /* Two calls by their numbers, in all threads of the process, which ends where filters cannot be
  * had. */
 static inline void refuse_calls(long one, long other, int error)
