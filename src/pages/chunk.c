@@ -264,9 +264,9 @@ void chunk_disown(struct chunk *chunk)
     lock_release(&pool.lock);
 }
 
-/* Unmaps a chunk that is nobody's. False when the kernel refuses; the chunk is as it was. */
-static NOINLINE bool unmap_chunk(struct chunk *chunk)
+NOINLINE bool chunk_unmap(struct chunk *chunk)
 {
+    ASSERT(chunk->free_pages == chunk->valid_pages && chunk->extent == NULL);
     char *first = chunk_page_address(chunk, bits_next_zero(chunk->used, 0, CHUNK_PAGES));
     size_t bytes = (size_t)chunk->valid_pages * PAGE_BYTES;
     map_drop_owner(first, chunk);
@@ -291,7 +291,7 @@ void chunk_give_back(struct chunk *chunk)
     ASSERT_SLOW(chunk_is_valid(chunk));
     chunk->heap = NULL;
     chunk->previous = NULL;
-    if (UNLIKELY(!chunk_policy.retain) && !chunk->from_break && unmap_chunk(chunk)) {
+    if (UNLIKELY(!chunk_policy.retain) && !chunk->from_break && chunk_unmap(chunk)) {
         return;
     }
     lock_acquire(&pool.lock);

@@ -134,6 +134,10 @@ MUST_USE struct chunk *chunk_take(struct page_heap *heap, unsigned page_count,
                                   enum break_use use_of_break, size_t growth_bytes,
                                   bool *first_use);
 
+/* Unmaps a chunk without runs that is in no list, whatever its pages hold; not one from the break.
+ * False when the kernel refuses; the chunk is as it was. */
+MUST_USE bool chunk_unmap(struct chunk *chunk);
+
 /* A chunk for heap of an extent, which lies in one unit and reads as zero; and the end of such a
  * chunk without runs, before its extent is given back. NULL when memory for the descriptor is
  * refused, or a part of the unit is another's. */

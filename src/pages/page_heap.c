@@ -375,12 +375,31 @@ void page_heap_purge(struct page_heap *heap, size_t keep_pages)
     lock_release(&heap->lock);
 }
 
+/* Chunks whose pages the system does not purge, as where mlockall() holds them or a filter forbids
+ * madvise(), leave with their address space. Lock held. */
+static NOINLINE void unmap_chunks(struct page_heap *heap)
+{
+    struct chunk *next;
+    for (struct chunk *chunk = heap->first_chunk; chunk != NULL; chunk = next) {
+        next = chunk->next_of_heap;
+        bool may_go =
+            chunk->free_pages == chunk->valid_pages && chunk->extent == NULL && !chunk->from_break;
+        if (may_go) {
+            page_stock_take_out(heap, chunk);
+            if (!chunk_unmap(chunk)) {
+                page_stock_put_back(heap, chunk);
+            }
+        }
+    }
+}
+
 void page_heap_empty(struct page_heap *heap)
 {
     lock_acquire(&heap->lock);
     do {
         purge_for_good(heap, 0);
     } while (purge_wait(heap));
+    unmap_chunks(heap);
     lock_release(&heap->lock);
 }
 

@@ -211,8 +211,8 @@ void page_heap_note_margin(struct page_heap *heap, int pages);
 /* Purges for good until at most keep_pages dirty pages, oldest first, and no muzzy ones are left.
  */
 void page_heap_purge(struct page_heap *heap, size_t keep_pages);
-/* Purges all of a heap in which nothing is in use, and waits until no other thread is at work on
- * it: no hook is called for it any more. */
+/* Purges all of a heap in which nothing is in use, or unmaps it, and waits until no other thread is
+ * at work on it: no hook is called for it any more. */
 void page_heap_empty(struct page_heap *heap);
 /* In a forked child: what threads that are not there were doing to the heap is over. */
 void page_heap_forget_others(struct page_heap *heap);

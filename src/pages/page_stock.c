@@ -111,7 +111,7 @@ static void remove_chunk(struct page_heap *heap, struct chunk *chunk)
 
 void page_stock_take_out(struct page_heap *heap, struct chunk *chunk)
 {
-    ASSERT(chunk->extent != NULL && chunk->free_pages == chunk->valid_pages);
+    ASSERT(chunk->free_pages == chunk->valid_pages);
     for (unsigned i = 0; i < STAGES; i++) {
         unsigned pages = i == STAGE_DIRTY ? chunk->dirty_pages : chunk->muzzy_pages;
         heap->stage[i].page_count -= pages;
@@ -121,6 +121,19 @@ void page_stock_take_out(struct page_heap *heap, struct chunk *chunk)
         }
     }
     remove_chunk(heap, chunk);
+}
+
+void page_stock_put_back(struct page_heap *heap, struct chunk *chunk)
+{
+    for (unsigned i = 0; i < STAGES; i++) {
+        unsigned pages = i == STAGE_DIRTY ? chunk->dirty_pages : chunk->muzzy_pages;
+        heap->stage[i].page_count += pages;
+        heap->stage[i].purged_pages -= pages;
+        if (pages > 0) {
+            stage_append(heap, i, chunk);
+        }
+    }
+    page_stock_add(heap, chunk);
 }
 
 void page_stock_use(struct page_heap *heap, struct chunk *chunk, unsigned page, unsigned page_count)

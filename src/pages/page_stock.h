@@ -70,8 +70,10 @@ void page_stock_note_muzzy(struct page_heap *heap, struct chunk *chunk, struct p
  * end of the list, behind what cannot be purged or comes meanwhile. */
 struct chunk *page_stock_visit(struct page_heap *heap, unsigned stage_index);
 
-/* Takes a chunk of an extent, whose pages are all unused, out of the heap, with what they are. */
+/* Takes a chunk whose pages are all unused out of the heap, with what they are; and puts it back,
+ * unchanged. */
 void page_stock_take_out(struct page_heap *heap, struct chunk *chunk);
+void page_stock_put_back(struct page_heap *heap, struct chunk *chunk);
 
 /* Ends a run for good. */
 static inline void page_stock_release(struct page_heap *heap, struct run *run, unsigned touched)

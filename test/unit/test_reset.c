@@ -6,6 +6,8 @@
  */
 #include "upper_floors.h"
 
+#include "refused_calls.h"
+
 #include "heap/large.h"
 #include "heap/reset.h"
 #include "pages/page_stock.h"
@@ -130,11 +132,53 @@ static void pages_that_may_not_decay_go_when_the_arena_is_emptied(void **state)
     assert_int_equal(arena->pages.chunk_count, 0);
 }
 
+/* Ends an arena whose pages the system does not purge; then makes the next one. */
+static void end_without_purges(void *unmaps)
+{
+    struct arena *arena = arena_create_manual();
+    for (unsigned i = 0; i < 100; i++) {
+        struct block_request request = {
+            .size_bytes = 300 + 3000 * i, .alignment = 1, .arena = arena};
+        CHILD_EXPECT(block_alloc(&request) != NULL);
+    }
+    size_t mapped_before = chunk_pool_statistics().mapped_bytes;
+    size_t chunk_bytes = arena->pages.chunk_count * CHUNK_BYTES;
+    refuse_calls(SYS_madvise, unmaps != NULL ? SYS_madvise : SYS_munmap, EINVAL);
+    CHILD_EXPECT(arena_end_begins(arena));
+    arena_empty(arena);
+    CHILD_EXPECT(page_heap_is_valid(&arena->pages));
+    CHILD_EXPECT(chunk_bytes > 0);
+    CHILD_EXPECT(page_heap_has_no_chunk(&arena->pages) == (unmaps != NULL));
+    size_t mapped = chunk_pool_statistics().mapped_bytes;
+    CHILD_EXPECT(mapped == mapped_before - (unmaps != NULL ? chunk_bytes : 0));
+    unsigned index = arena->index;
+    arena_end(arena);
+    struct arena *next = arena_create_manual();
+    CHILD_EXPECT(next != NULL && next->index == index);
+    CHILD_EXPECT((next == arena) == (unmaps != NULL));
+    struct block_request request = {.size_bytes = 100000, .alignment = 1, .arena = next};
+    CHILD_EXPECT(memset(block_alloc(&request), 1, 100000) != NULL);
+    _exit(0);
+}
+
+static void chunks_that_cannot_be_purged_are_unmapped(void **state)
+{
+    (void)state;
+    char text[256];
+    static const char does[] = "unmaps";
+    for (unsigned i = 0; i <= MAY_REFUSE_UNMAPS; i++) {
+        int status = run_child(end_without_purges, i == 0 ? (void *)does : NULL, text, sizeof text);
+        skip_unless_refused(status);
+        EXPECT(status == 0, "status 0x%x, text \"%s\"", status, text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reset_leaves_nothing_and_spares_the_rest),
         cmocka_unit_test(pages_that_may_not_decay_go_when_the_arena_is_emptied),
+        cmocka_unit_test(chunks_that_cannot_be_purged_are_unmapped),
     };
     return cmocka_run_group_tests_name("reset", tests, start_allocator, NULL);
 }
