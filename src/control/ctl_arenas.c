@@ -310,8 +310,8 @@ int call_arena_hooks(const size_t *mib, const struct ctl_buffers *buffers)
     if (arena == NULL && index >= arena_limit()) {
         return EFAULT;
     }
-    if (buffers->new != NULL || buffers->new_length != 0) {
-        if (buffers->new == NULL || buffers->new_length != sizeof fresh) {
+    if (buffers->new != NULL) {
+        if (buffers->new_length != sizeof fresh) {
             return EINVAL;
         }
         memcpy(&fresh, buffers->new, sizeof fresh);

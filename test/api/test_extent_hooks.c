@@ -436,6 +436,20 @@ static void what_a_lazy_purge_leaves_does_not_count_as_zero(void **state)
     assert_int_equal(taken_pages(), 0);
 }
 
+/* As for every name that is read and written: without a new value it is read. */
+static void a_length_without_a_table_changes_nothing(void **state)
+{
+    (void)state;
+    unsigned arena = make();
+    extent_hooks_t *now = NULL;
+    size_t length = sizeof now;
+    char name[80];
+    snprintf(name, sizeof name, "arena.%u.extent_hooks", arena);
+    assert_int_equal(mallctl(name, &now, &length, NULL, sizeof now), 0);
+    assert_ptr_equal(now, &table);
+    assert_int_equal(act(arena, "destroy"), 0);
+}
+
 static void memory_goes_back_by_the_hooks(void **state)
 {
     (void)state;
@@ -700,6 +714,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shrinking_and_growing_call_the_hooks),
         cmocka_unit_test(what_a_lazy_purge_leaves_does_not_count_as_zero),
+        cmocka_unit_test(a_length_without_a_table_changes_nothing),
         cmocka_unit_test(memory_goes_back_by_the_hooks),
         cmocka_unit_test(hooks_that_refuse_everything_give_enomem),
         cmocka_unit_test(an_arena_lives_by_its_hooks_whatever_they_refuse),
