@@ -12,6 +12,7 @@
 #include "base/mistake.h"
 #include "base/print.h"
 #include "cache/quarantine.h"
+#include "heap/sampled.h"
 #include "heap/special.h"
 
 #include <errno.h>
@@ -93,6 +94,101 @@ static void *large_block(const struct block_request *request, struct arena *aren
     return block;
 }
 
+/* Where a block is to come from, and its usable size. */
+struct block_home {
+    struct cache *cache; /* that of the thread; NULL: the block goes past it */
+    struct arena *arena;
+    size_t usable_bytes;
+    bool has_class; /* one that caches hold */
+};
+
+static uint8_t home_class(const struct block_home *home)
+{
+    return class_of_code(size_code[home->usable_bytes / 8]);
+}
+
+static void *ordinary_block(const struct block_request *request, const struct block_home *home)
+{
+    if (!home->has_class) {
+        return large_block(request, home->arena, home->usable_bytes);
+    }
+    return UNLIKELY(request->cache != NULL)
+               ? explicit_alloc(request->cache, home->arena, home_class(home))
+               : small_alloc(home->cache, home->arena, home_class(home));
+}
+
+/* Whether the request is to be sampled: by the draw of its bin, if that is where it would be
+ * served, or by the thread's countdown of bytes. */
+static bool sample_is_due(struct cache *owner, const struct block_request *request,
+                          const struct block_home *home)
+{
+    bool in_bin = home->has_class && home->cache != NULL && request->cache == NULL;
+    return in_bin ? cache_sample_is_due(owner, home_class(home))
+                  : sampling_is_due(&owner->sampling, home->usable_bytes);
+}
+
+/* A small block in a sampled slab; counted as an ordinary one of its class. */
+static void *sampled_small(const struct block_request *request, const struct block_home *home,
+                           uint64_t mark)
+{
+    uint8_t class_index = home_class(home);
+    void *block = sampled_alloc(home->arena, class_index, mark);
+    if (block == NULL) {
+        return NULL;
+    }
+    if (home->cache != NULL && request->cache == NULL) {
+        cache_note_sampled(home->cache, class_index);
+    } else {
+        arena_count_requests(home->arena, class_index, own_user().number, 1);
+        count_direct(home->usable_bytes, 0);
+    }
+    return block;
+}
+
+/* A block in a thread that samples, if it is to be sampled; or NULL. */
+static NOINLINE void *sampled_block(const struct block_request *request,
+                                    const struct block_home *home)
+{
+    struct cache *owner = thread_own_cache();
+    if (owner == NULL || !sample_is_due(owner, request, home)) {
+        return NULL;
+    }
+    uint64_t mark = sampler_take(&owner->sampling, request->size_bytes, home->usable_bytes);
+    if (mark == 0) {
+        return NULL;
+    }
+    void *block;
+    bool marked;
+    if (home->has_class && home_class(home) < SMALL_CLASSES) {
+        block = sampled_small(request, home, mark);
+        marked = block != NULL;
+    } else {
+        block = ordinary_block(request, home);
+        marked = block != NULL && sampled_mark(block, map_code(block), mark);
+    }
+    if (marked) {
+        sampler_made(&owner->sampling, block, mark, home->usable_bytes);
+    } else {
+        sampler_take_back(mark, home->usable_bytes);
+    }
+    return block;
+}
+
+static struct block_home home_of(const struct block_request *request, struct cache *cache,
+                                 size_t usable)
+{
+    struct arena *arena = request->arena != NULL ? request->arena : thread_arena();
+    if (usable >= LARGE_SIZE_MIN && request->arena == NULL) {
+        arena = arena_for_size(arena, usable);
+    }
+    return (struct block_home){
+        .cache = request->uncached || request->arena != NULL ? NULL : cache,
+        .arena = arena,
+        .usable_bytes = usable,
+        .has_class = usable <= CACHED_SIZE_MAX && request->alignment <= PAGE_BYTES,
+    };
+}
+
 void *block_alloc(const struct block_request *request)
 {
     size_t usable = block_usable_size(request->size_bytes, request->alignment);
@@ -100,26 +196,21 @@ void *block_alloc(const struct block_request *request)
     if (usable == 0 || !own_cache(&cache)) {
         return NULL;
     }
-    struct arena *arena = request->arena != NULL ? request->arena : thread_arena();
-    if (usable >= LARGE_SIZE_MIN && request->arena == NULL) {
-        arena = arena_for_size(arena, usable);
+    struct block_home home = home_of(request, cache, usable);
+    void *block = NULL;
+    if (UNLIKELY((thread_mode() & MODE_SAMPLE) != 0)) {
+        block = sampled_block(request, &home);
     }
-    if (request->uncached || request->arena != NULL) {
-        cache = NULL;
+    if (LIKELY(block == NULL)) {
+        block = ordinary_block(request, &home);
     }
-    void *block;
-    if (usable <= CACHED_SIZE_MAX && request->alignment <= PAGE_BYTES) {
-        uint8_t class_index = class_of_code(size_code[usable / 8]);
-        block = UNLIKELY(request->cache != NULL)
-                    ? explicit_alloc(request->cache, arena, class_index)
-                    : small_alloc(cache, arena, class_index);
-        if (block != NULL && request->zero) {
-            memset(block, 0, usable);
-        }
-    } else {
-        block = large_block(request, arena, usable);
+    if (block == NULL) {
+        return NULL;
     }
-    if (UNLIKELY(thread_mode() != 0) && block != NULL) {
+    if (home.has_class && request->zero) {
+        memset(block, 0, usable);
+    }
+    if (UNLIKELY(thread_mode() > MODE_SAMPLE)) {
         guard_allocated(block, usable, request->zero);
     }
     return block;
@@ -206,7 +297,7 @@ void block_free(void *block, unsigned code, bool uncached)
     if (!own_cache(&cache)) {
         return;
     }
-    if (UNLIKELY(thread_mode() != 0) && !freed_in_a_mode(&block, &code)) {
+    if (UNLIKELY(thread_mode() > MODE_SAMPLE) && !freed_in_a_mode(&block, &code)) {
         return;
     }
     if (cache != NULL && !uncached && code < CODE_RUN) {
@@ -224,53 +315,129 @@ void block_free_into(struct cache *cache, void *block, unsigned code)
         block_free(block, code, false);
         return;
     }
-    if (UNLIKELY(thread_mode() != 0) && !freed_in_a_mode(&block, &code)) {
+    if (UNLIKELY(thread_mode() > MODE_SAMPLE) && !freed_in_a_mode(&block, &code)) {
         return;
     }
     count_direct(0, block_size(block, code));
     cache_free(cache, class_of_code(code), block);
 }
 
+static bool is_sampled(unsigned code)
+{
+    return code == CODE_SAMPLED || code == CODE_SAMPLED_HUGE;
+}
+
+/* A sampled block that is to be resized is an ordinary one meanwhile. */
+struct aside {
+    bool had_mark;
+    uint64_t mark;
+};
+
+/* False: it is a small one, which stays as it is. */
+static bool set_aside(struct block_resize *old, struct aside *aside)
+{
+    *aside = (struct aside){0};
+    if (LIKELY(!is_sampled(old->code))) {
+        return true;
+    }
+    aside->had_mark = sampled_unmark(old->block, &old->code, &aside->mark);
+    return aside->had_mark;
+}
+
+static void put_mark_back(struct block_resize old, const struct aside *aside)
+{
+    if (aside->had_mark) {
+        (void)ALWAYS(sampled_mark(old.block, old.code, aside->mark));
+    }
+}
+
+/* A block is resized, and so perhaps another sample. */
+static void sample_resized(void *block, size_t size_bytes, size_t usable)
+{
+    struct cache *owner = thread_own_cache();
+    if (owner == NULL || !sampling_is_due(&owner->sampling, usable)) {
+        return;
+    }
+    uint64_t mark = sampler_take(&owner->sampling, size_bytes, usable);
+    if (mark == 0) {
+        return;
+    }
+    if (sampled_mark(block, map_code(block), mark)) {
+        sampler_made(&owner->sampling, block, mark, usable);
+    } else {
+        sampler_take_back(mark, usable);
+    }
+}
+
+/* What comes after a block was resized, in place or as a mapping that moved. */
+static void settle_resized(struct block_resize old, void *block, size_t usable, bool zero,
+                           const struct aside *aside)
+{
+    if (UNLIKELY(aside->had_mark)) {
+        sampled_end(old.block, aside->mark, old.old_bytes);
+    }
+    uint32_t mode = thread_mode();
+    if (UNLIKELY((mode & MODE_SAMPLE) != 0)) {
+        sample_resized(block, old.size_bytes != 0 ? old.size_bytes : usable, usable);
+    }
+    if (UNLIKELY(mode > MODE_SAMPLE)) {
+        guard_resized(block, old.old_bytes, usable, zero);
+    }
+    count_direct(usable, old.old_bytes);
+}
+
 bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool zero)
 {
+    struct aside aside;
     bool old_large = old.old_bytes >= LARGE_SIZE_MIN;
-    if (!old_large || usable_bytes < LARGE_SIZE_MIN ||
-        !large_resize(old.block, old.code, usable_bytes, zero)) {
+    if (!old_large || usable_bytes < LARGE_SIZE_MIN || !set_aside(&old, &aside)) {
         return false;
     }
-    if (UNLIKELY(thread_mode() != 0)) {
-        guard_resized(old.block, old.old_bytes, usable_bytes, zero);
+    if (!large_resize(old.block, old.code, usable_bytes, zero)) {
+        put_mark_back(old, &aside);
+        return false;
     }
-    count_direct(usable_bytes, old.old_bytes);
+    settle_resized(old, old.block, usable_bytes, zero, &aside);
     return true;
+}
+
+static bool is_mapping(unsigned code)
+{
+    return code == CODE_HUGE || code == CODE_SAMPLED_HUGE;
 }
 
 static void *grow_huge(struct block_resize old, const struct block_request *request, size_t usable)
 {
-    if (old.code != CODE_HUGE || usable < old.old_bytes || request->arena != NULL ||
-        request->call != NULL) {
+    struct aside aside;
+    if (!is_mapping(old.code) || usable < old.old_bytes || request->arena != NULL ||
+        request->call != NULL || !set_aside(&old, &aside)) {
         return NULL; /* Hooks see the old block before it is gone. */
     }
     bool zero = guard_zeroes(request->zero);
     void *block = large_move(old.block, old.code, usable, request->alignment, zero);
-    if (block != NULL) {
-        if (UNLIKELY(thread_mode() != 0)) {
-            guard_resized(block, old.old_bytes, usable, zero);
-        }
-        count_direct(usable, old.old_bytes);
+    if (block == NULL) {
+        put_mark_back(old, &aside);
+        return NULL;
     }
+    settle_resized(old, block, usable, zero, &aside);
     return block;
 }
 
 /* A place with room to grow: a mapping of its own, or a run with unused pages behind it. */
-static void *home_to_grow_in(size_t usable)
+static void *home_to_grow_in(size_t size_bytes, size_t usable)
 {
     struct cache *owner = thread_front_now()->cache;
-    if (owner == NULL || thread_mode() != 0) {
+    if (owner == NULL || thread_mode() > MODE_SAMPLE) {
         return NULL;
     }
     void *block = large_alloc_growing(cache_arena(owner), usable);
-    count_direct(block != NULL ? usable : 0, 0);
+    if (block == NULL) {
+        return NULL;
+    }
+    count_direct(usable, 0);
+    if (UNLIKELY(thread_mode() == MODE_SAMPLE)) {
+        sample_resized(block, size_bytes, usable);
+    }
     return block;
 }
 
@@ -280,7 +447,7 @@ static void *new_home(struct block_resize old, const struct block_request *reque
     bool growing = old.old_bytes >= LARGE_SIZE_MIN && usable > old.old_bytes;
     bool anywhere = request->alignment <= PAGE_BYTES && request->arena == NULL;
     if (growing && anywhere && usable > CACHED_SIZE_MAX) {
-        void *block = home_to_grow_in(usable);
+        void *block = home_to_grow_in(request->size_bytes, usable);
         if (block != NULL) {
             return block;
         }
@@ -305,9 +472,10 @@ void *block_realloc(struct block_resize old, const struct block_request *request
     if (usable == 0) {
         return NULL;
     }
+    old.size_bytes = request->size_bytes;
     bool zero = guard_zeroes(request->zero);
     bool aligned = (uintptr_t)old.block % request->alignment == 0;
-    bool outgrows_runs = old.code != CODE_HUGE && usable > old.old_bytes && usable >= GROWING_BYTES;
+    bool outgrows_runs = !is_mapping(old.code) && usable > old.old_bytes && usable >= GROWING_BYTES;
     bool stays = request->arena == NULL && aligned && !outgrows_runs;
     if (stays && (usable == old.old_bytes || block_resize_in_place(old, usable, zero))) {
         return UNLIKELY(request->call != NULL) ? tell_resized(request->call, old) : old.block;
@@ -412,7 +580,7 @@ static NOINLINE void free_any(void *block)
     }
     struct cache_front *front = thread_front_now();
     unsigned code = block_code("free", block);
-    if (code - 1 < CODE_RUN - 1 && front->mode == 0 && front->cache != NULL) {
+    if (code - 1 < CODE_RUN - 1 && front->mode <= MODE_SAMPLE && front->cache != NULL) {
         /* As block_free() would, without asking again: a full bin comes here once a batch. */
         cache_free(front->cache, class_of_code(code), block);
     } else if (LIKELY(code != 0)) {
@@ -424,8 +592,8 @@ static NOINLINE void free_any(void *block)
 void free_slow(void *block)
 {
     struct cache_front *front = thread_front_now();
-    if (map_code(block) == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0 && front->mode == 0 &&
-        front->cache != NULL) {
+    if (map_code(block) == CODE_RUN && (uintptr_t)block % PAGE_BYTES == 0 &&
+        front->mode <= MODE_SAMPLE && front->cache != NULL) {
         large_free_run(block, &front->cache->direct_free_bytes);
     } else {
         free_any(block);

@@ -49,7 +49,8 @@ void block_free_into(struct cache *cache, void *block, unsigned code);
 struct block_resize {
     void *block;
     unsigned code;
-    size_t old_bytes; /* usable */
+    size_t old_bytes;  /* usable */
+    size_t size_bytes; /* that is asked for; 0: all that will be usable */
 };
 MUST_USE void *block_realloc(struct block_resize old, const struct block_request *request);
 

@@ -122,7 +122,7 @@ static NOINLINE void *rallocx_slow(void *block, size_t size, int flags)
         return NULL;
     }
     struct block_request request = request_of("rallocx", size, flags);
-    struct block_resize old = {block, code, block_size(block, code)};
+    struct block_resize old = {block, code, block_size(block, code), 0};
     struct hooked_call call;
     if (event_hooks_are_on()) {
         call = (struct hooked_call){ALLOC_RALLOCX, {(uintptr_t)block, size, (unsigned)flags}};
@@ -177,7 +177,7 @@ size_t API(xallocx)(void *block, size_t size, size_t extra, int flags)
     if (UNLIKELY(code == 0)) {
         return 0;
     }
-    struct block_resize old = {block, code, block_size(block, code)};
+    struct block_resize old = {block, code, block_size(block, code), 0};
     size_t new_bytes = resize(old, size, extra, flags);
     if (event_hooks_are_on()) {
         struct hooked_call call = {RESIZE_XALLOCX,

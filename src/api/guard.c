@@ -9,6 +9,7 @@
 #include "base/mistake.h"
 #include "cache/event_hooks.h"
 #include "config/options.h"
+#include "control/profiling.h"
 #include "control/report.h"
 
 #include <string.h>
@@ -69,6 +70,9 @@ static void do_asides(size_t bytes, uint32_t mode)
     }
     if ((mode & MODE_HELPER) != 0) {
         thread_make_helper();
+    }
+    if ((mode & MODE_START_PROFILE) != 0) {
+        profiling_start_when_possible();
     }
 }
 
@@ -148,6 +152,9 @@ uint32_t guard_modes_of_options(void)
     }
     if (options.debug_double_free_max_scan > 0) {
         modes |= MODE_SCAN;
+    }
+    if (options.prof && options.prof_active) {
+        modes |= MODE_START_PROFILE;
     }
     return modes;
 }

@@ -14,6 +14,7 @@
 #include "cache/quarantine.h"
 #include "config/options.h"
 #include "control/ctl.h"
+#include "control/profiling.h"
 #include "control/report.h"
 #include "control/statistics.h"
 #include "heap/shards.h"
@@ -138,6 +139,7 @@ static void each_outer_lock(void (*visit)(struct lock *lock))
     visit(control_lock());
     visit(threads_lock());
     visit(quarantine_lock());
+    sampler_visit_locks(visit);
 }
 
 static void each_inner_lock(void (*visit)(struct lock *lock))
@@ -191,6 +193,7 @@ static void after_fork_in_child(void)
         lock_rank_left(LOCK_FORK);
         lock_init(&process.forking, LOCK_FORK);
         arenas_only_self_left();
+        sampler_forked();
     }
     helper_fork_ends();
 }
@@ -237,6 +240,9 @@ bool process_start(void)
         }
         if (options.stats_print) {
             (void)atexit(at_exit);
+        }
+        if (options.prof && options.prof_active) {
+            profiling_start_when_possible();
         }
     }
     return atomic_load_explicit(&process.started, memory_order_acquire);

@@ -88,7 +88,7 @@ struct cache *cache_init(void *block, struct arena *arena)
         bin->inverse = bin_inverse[i];
         bin->left = CACHE_LEFT;
         cache->left_seen[i] = CACHE_LEFT;
-        cache->requests[i] = 0;
+        cache->requests_due[i] = CACHE_LEFT;
         cache->taken[i] = 0;
         cache->requests_told[i] = 0;
     }
@@ -112,6 +112,7 @@ struct cache *cache_init(void *block, struct arena *arena)
     cache->kept_bytes = 0;
     cache->direct_alloc_bytes = 0;
     cache->direct_free_bytes = 0;
+    cache->sampling = (struct sampling){0};
     cache->bounds = NULL;
     const struct bounds *bounds = bound_of_options();
     if (UNLIKELY(bounds != NULL)) {
@@ -127,7 +128,7 @@ READS_OTHERS static unsigned bin_count(const struct cache_bin *bin)
 
 READS_OTHERS static uint64_t bin_requests(const struct cache *cache, unsigned bin)
 {
-    return cache->requests[bin] + (CACHE_LEFT - cache->front.bin[bin].left);
+    return cache->requests_due[bin] - cache->front.bin[bin].left;
 }
 
 /* A thread's share of CLASS_BYTES, by the number of threads now. */
@@ -467,10 +468,47 @@ static bool is_barred(struct cache *cache, unsigned bin_index)
     return given_bound(cache, bin_index) == 0;
 }
 
+static void set_left(struct cache *cache, unsigned bin_index, uint32_t left)
+{
+    struct cache_bin *bin = &cache->front.bin[bin_index];
+    cache->requests_due[bin_index] += left - (uint64_t)bin->left;
+    bin->left = left;
+}
+
+/* To the bin's next sample, or the next draw. */
+static NOINLINE void draw_left(struct cache *cache, unsigned bin_index)
+{
+    uint64_t blocks = sampling_draw(&cache->sampling, bin_size[bin_index], CACHE_LEFT);
+    bool due = blocks <= CACHE_LEFT;
+    uint64_t bit = (uint64_t)1 << bin_index;
+    cache->sampling.due = due ? cache->sampling.due | bit : cache->sampling.due & ~bit;
+    set_left(cache, bin_index, due ? (uint32_t)blocks : (uint32_t)CACHE_LEFT);
+}
+
 static void reset_left(struct cache *cache, unsigned bin_index)
 {
-    cache->requests[bin_index] += CACHE_LEFT;
-    cache->front.bin[bin_index].left = CACHE_LEFT;
+    if (UNLIKELY(cache->sampling.is_on)) {
+        draw_left(cache, bin_index);
+    } else {
+        set_left(cache, bin_index, CACHE_LEFT);
+    }
+}
+
+void cache_sample(struct cache *cache, unsigned lg_period)
+{
+    if (!cache->sampling.is_on || cache->sampling.lg_period != lg_period) {
+        sampling_begin(&cache->sampling, lg_period);
+        for (unsigned i = 1; i < CACHE_BINS; i++) {
+            draw_left(cache, i);
+        }
+    }
+}
+
+void cache_sample_no_more(struct cache *cache)
+{
+    if (UNLIKELY(cache->sampling.is_on)) {
+        sampling_end(&cache->sampling);
+    }
 }
 
 static void count_request(struct cache *cache, unsigned bin_index)
@@ -479,6 +517,15 @@ static void count_request(struct cache *cache, unsigned bin_index)
     if (bin->left == 0 || --bin->left == 0) {
         reset_left(cache, bin_index);
     }
+}
+
+void cache_note_sampled(struct cache *cache, uint8_t class_index)
+{
+    unsigned bin_index = class_index + 1u;
+    cache->used |= (uint64_t)1 << bin_index;
+    cache->taken[bin_index]++;
+    count_request(cache, bin_index);
+    note_event(cache);
 }
 
 /* Blocks of a barred bin are counted as if it had been filled and flushed. */

@@ -18,6 +18,10 @@
  * Counting costs the fast paths nothing: requests are the way that `left` went; frees are what came
  * in by fills and what is there, against requests.
  *
+ * Sampling for heap profiles costs them nothing either: where the thread samples, `left` ends at the
+ * bin's next sample, if that is not farther than the event is anyway. Draws have no memory, so all
+ * bins may be drawn anew at any time (draw.h).
+ *
  * Invariants: full <= head <= bottom, counted in slots; *bottom is NULL; the blocks of bin i are of
  * class i - 1. Thread safety: a cache belongs to one thread; others read its counters only, which
  * may be stale.
@@ -29,10 +33,11 @@
 #include "heap/arena.h"
 #include "heap/large.h"
 #include "heap/shards.h"
+#include "profile/sampler.h"
 
 enum {
     CACHE_BINS = CACHED_CLASSES + 1, /* bins that can hold blocks, bin 0 does not */
-    CACHE_LEFT = 1 << 16,            /* allocations of a bin between events */
+    CACHE_LEFT = 1 << 16,            /* allocations of a bin between events, at most */
     SLOT_PIECES = 14,
 };
 
@@ -45,20 +50,23 @@ struct cache_bin {
     void **bottom;
 };
 
-/* What a thread's pointer points at. Modes are bits. */
+/* What a thread's pointer points at. Modes are bits. MODE_SAMPLE alone is no reason for a shim: the
+ * fast paths go on, and each slow path sees the mode: all others are above it. */
 enum {
-    MODE_JUNK_ALLOC = 1,
-    MODE_JUNK_FREE = 2,
-    MODE_ZERO = 4,
-    MODE_UNCACHED = 8,
-    MODE_SWITCH = 16,       /* another thread asked this one to look at the process's modes */
-    MODE_INTERVAL = 32,     /* allocated bytes are counted, for stats_interval */
-    MODE_HELPER = 64,       /* the next request for memory makes a helper (helper.h) */
-    MODE_EXACT = 128,       /* bytes are counted at each call, in `exact` */
-    MODE_SCAN = 256,        /* frees look for their block among those freed last */
-    MODE_QUARANTINE = 512,  /* some freed blocks are held back: quarantine.h */
-    MODE_CALL_HOOKS = 1024, /* hooks are told of each call: event_hooks.h */
-    MODE_BYTE_HOOKS = 2048, /* hooks are told of bytes: goes with MODE_EXACT in each thread */
+    MODE_SAMPLE = 1, /* the thread samples for heap profiles */
+    MODE_JUNK_ALLOC = 2,
+    MODE_JUNK_FREE = 4,
+    MODE_ZERO = 8,
+    MODE_UNCACHED = 16,
+    MODE_SWITCH = 32,          /* another thread asked this one to look at the process's modes */
+    MODE_INTERVAL = 64,        /* allocated bytes are counted, for stats_interval */
+    MODE_HELPER = 128,         /* the next request for memory makes a helper (helper.h) */
+    MODE_EXACT = 256,          /* bytes are counted at each call, in `exact` */
+    MODE_SCAN = 512,           /* frees look for their block among those freed last */
+    MODE_QUARANTINE = 1024,    /* some freed blocks are held back: quarantine.h */
+    MODE_CALL_HOOKS = 2048,    /* hooks are told of each call: event_hooks.h */
+    MODE_BYTE_HOOKS = 4096,    /* hooks are told of bytes: goes with MODE_EXACT in each thread */
+    MODE_START_PROFILE = 8192, /* the next request begins to sample, if libc has started by then */
 };
 
 struct cache;
@@ -108,11 +116,12 @@ struct cache {
     uint64_t moved_bytes;               /* since the last collection, where options count them */
     uint64_t kept_bytes;                /* ... since the last that took blocks from idle bins */
     uint32_t left_seen[CACHE_BINS];     /* `left` at the last collection: unchanged means idle */
-    uint64_t requests[CACHE_BINS];      /* allocations up to the last reset of `left` */
+    uint64_t requests_due[CACHE_BINS];  /* allocations when `left` will be 0 */
     int64_t taken[CACHE_BINS];          /* blocks from arenas less blocks to arenas */
     uint64_t requests_told[CACHE_BINS]; /* requests that arenas know of */
     uint64_t direct_alloc_bytes;        /* blocks that bypass the bins */
     uint64_t direct_free_bytes;
+    struct sampling sampling;
     struct exact_counters exact; /* valid in MODE_EXACT; its owner's, who may read it at any time */
 };
 
@@ -124,6 +133,18 @@ struct cache *cache_init(void *block, struct arena *arena);
 /* A block of a class, index < CACHED_CLASSES. NULL when memory is refused. A `left` of 0 says that
  * the fast path has counted this request and left the event to this function. */
 MUST_USE void *cache_alloc(struct cache *cache, uint8_t class_index);
+
+/* The thread begins to sample, by another period too, or ends it. Threads lock held. */
+void cache_sample(struct cache *cache, unsigned lg_period);
+void cache_sample_no_more(struct cache *cache);
+/* Whether the block that cache_alloc() would hand out next is to be sampled. */
+static inline bool cache_sample_is_due(const struct cache *cache, uint8_t class_index)
+{
+    unsigned bin = class_index + 1u;
+    return cache->front.bin[bin].left <= 1 && ((cache->sampling.due >> bin) & 1) != 0;
+}
+/* That block came from somewhere else, and is counted as if the bin had handed it out. */
+void cache_note_sampled(struct cache *cache, uint8_t class_index);
 
 /* Takes a block of a class back; the caller has verified that it starts a block. */
 void cache_free(struct cache *cache, uint8_t class_index, void *block);

@@ -131,16 +131,37 @@ static void begin_exact(struct cache *cache)
     cache->front.mode |= MODE_EXACT;
 }
 
+/* Whether the thread samples, which is a mode of its own as well. Sized deallocation asks the map
+ * from the time on when there may be sampled blocks: no thread has such a block before it passed
+ * here, or got it from one that did, under the lock under which all were sent here. */
+static uint32_t apply_sampling(struct cache *cache, uint32_t modes)
+{
+    bool samples = (modes & MODE_SAMPLE) != 0 && !cache->sampling.is_refused;
+    if (LIKELY(!samples)) {
+        cache_sample_no_more(cache);
+        cache->front.mode &= ~(uint32_t)MODE_SAMPLE;
+        modes &= ~(uint32_t)MODE_SAMPLE;
+    } else {
+        cache_sample(cache, sampler_lg_period());
+        cache->front.mode |= MODE_SAMPLE;
+    }
+    if (UNLIKELY(sampler_has_started())) {
+        cache->front.sized_limit = 0;
+    }
+    return modes;
+}
+
 /* Points the calling thread at its cache in the modes of the process. Threads lock held. */
 static void apply_modes(struct cache *cache)
 {
     uint32_t modes = atomic_load_explicit(&threads.modes, memory_order_relaxed);
+    modes = apply_sampling(cache, modes);
     if (UNLIKELY((modes & MODE_BYTE_HOOKS) != 0) && (cache->front.mode & MODE_EXACT) == 0) {
         begin_exact(cache);
     }
     modes |= cache->front.mode & (MODE_UNCACHED | MODE_EXACT);
     modes |= helper_is_wanted() ? MODE_HELPER : 0;
-    set_front(modes == 0 ? &cache->front : shim_of(cache, modes));
+    set_front(modes <= MODE_SAMPLE ? &cache->front : shim_of(cache, modes));
 }
 
 static NOINLINE struct cache *attach(void)
@@ -151,6 +172,7 @@ static NOINLINE struct cache *attach(void)
     if (cache != NULL) {
         link_thread(cache);
         cache->front.mode = options.tcache ? 0 : MODE_UNCACHED;
+        cache->sampling.is_refused = !sampler_wants_threads();
         apply_modes(cache);
     }
     lock_release(&threads.lock);
@@ -302,6 +324,10 @@ static void thread_exits(void *opaque)
 {
     struct cache *cache = opaque;
     empty_cache(cache);
+    if (cache->sampling.thread != NULL) {
+        tally_thread_end(cache->sampling.thread);
+        cache->sampling.thread = NULL;
+    }
     lock_acquire(&threads.lock);
     set_front(&front_exited);
     unlink_thread(cache);
@@ -389,6 +415,19 @@ void thread_enable_cache(bool enabled)
     cache->front.mode = enabled ? other : other | MODE_UNCACHED;
     apply_modes(cache);
     lock_release(&threads.lock);
+}
+
+bool thread_refuse_samples(bool refuses)
+{
+    struct cache *cache = thread_own_cache();
+    if (cache == NULL) {
+        return false;
+    }
+    lock_acquire(&threads.lock);
+    cache->sampling.is_refused = refuses;
+    apply_modes(cache);
+    lock_release(&threads.lock);
+    return true;
 }
 
 struct exact_counters *thread_count_exactly(void)

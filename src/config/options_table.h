@@ -166,14 +166,14 @@ BOOLEAN(experimental_hpa_start_huge_if_thp_always, true, IDLE, "Chunks start as 
 BOOLEAN(experimental_hpa_enforce_hugify, false, IDLE, "Asks for huge pages where it is not needed.")
 INTEGER(experimental_hpa_max_purge_nhp, ssize_t, -1, -1, INT64_MAX, REFUSE, PLAIN, "",
         "Huge pages that one purge may break up; -1: any number.")
-BOOLEAN(prof, false, IDLE, "Sample allocations for heap profiles.")
+BOOLEAN(prof, false, PLAIN, "Sample allocations for heap profiles.")
 TEXT(prof_prefix, "jeprof", IDLE, "How the names of profiles begin.")
-BOOLEAN(prof_active, true, IDLE, "Sample from the start on.")
-BOOLEAN(prof_thread_active_init, true, IDLE, "Sample in new threads.")
-INTEGER(prof_bt_max, unsigned, 128, 1, UINT32_MAX, CLIP, IDLE, "", "Frames of a backtrace.")
-INTEGER(lg_prof_sample, size_t, 19, 0, 63, CLIP, IDLE, "",
+BOOLEAN(prof_active, true, PLAIN, "Sample from the start on.")
+BOOLEAN(prof_thread_active_init, true, PLAIN, "Sample in new threads.")
+INTEGER(prof_bt_max, unsigned, 128, 1, UINT32_MAX, CLIP, PLAIN, "", "Frames of a backtrace.")
+INTEGER(lg_prof_sample, size_t, 19, 0, 63, CLIP, PLAIN, "",
         "Mean bytes between samples, as a power of two.")
-BOOLEAN(prof_accum, false, IDLE, "Profiles have sums since the start too.")
+BOOLEAN(prof_accum, false, PLAIN, "Profiles have sums since the start too.")
 INTEGER(lg_prof_interval, ssize_t, -1, -1, 63, REFUSE, IDLE, "",
         "Bytes between profiles that are written, as a power of two; -1: none.")
 BOOLEAN(prof_gdump, false, IDLE, "Write a profile at each new peak of memory.")
@@ -187,7 +187,7 @@ INTEGER(prof_recent_alloc_max, ssize_t, 0, -1, INT64_MAX, REFUSE, IDLE, "",
 BOOLEAN(prof_stats, false, IDLE, "Count samples by size class.")
 BOOLEAN(prof_sys_thread_name, false, IDLE, "Profiles have the system's names of threads.")
 CHOICE(prof_time_resolution, 0, "default\0high\0", IDLE, "The clock of the log.")
-CHOICE(prof_unwind, 0, "auto\0fp\0dwarf\0", IDLE,
+CHOICE(prof_unwind, 0, "auto\0fp\0dwarf\0", PLAIN,
        "How stacks are walked: by unwind tables, by frame pointers, or by libgcc. Not in jemalloc.")
 BOOLEAN(prof_unbias, true, UNMIRRORED | IDLE, "Samples stand for what they were drawn from.")
 ABSENT(log, "Of builds with logging.")

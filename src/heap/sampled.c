@@ -10,7 +10,7 @@
 #include "heap/holes.h"
 #include "heap/shards.h"
 
-void (*sampled_end)(uint64_t mark, size_t usable_bytes);
+void (*sampled_end)(const void *block, uint64_t mark, size_t usable_bytes);
 
 static_assert(RUN_REGIONS_MAX * sizeof(uint64_t) <= PAGE_BYTES, "a slab's marks fit into a page");
 
@@ -171,10 +171,10 @@ void sampled_free(void *block, unsigned code)
     size_t usable = sampled_size(block, code);
     uint64_t mark = 0;
     if (sampled_unmark(block, &code, &mark)) {
-        sampled_end(mark, usable);
+        sampled_end(block, mark, usable);
         large_free(block, code);
     } else if ((mark = put_region(run_of(block), block)) != 0) {
-        sampled_end(mark, usable);
+        sampled_end(block, mark, usable);
     }
 }
 
@@ -183,7 +183,8 @@ void sampled_slab_free(struct run *slab)
 {
     for (unsigned i = 0; i < slab->fresh; i++) {
         if (!bits_get(slab->free_bits, i)) {
-            sampled_end(marks_of(slab)[i], class_size(slab->class_index));
+            size_t size = class_size(slab->class_index);
+            sampled_end((char *)slab->first + i * size, marks_of(slab)[i], size);
         }
     }
     slab->large_index = LARGE_NONE;
@@ -218,7 +219,7 @@ void sampled_forget_runs(struct arena *arena)
             unsigned code = CODE_SAMPLED;
             uint64_t mark;
             (void)!sampled_unmark(run->first, &code, &mark);
-            sampled_end(mark, (size_t)run->page_count * PAGE_BYTES);
+            sampled_end(run->first, mark, (size_t)run->page_count * PAGE_BYTES);
         }
     } while (forgotten.count == FORGET_BATCH);
 }

@@ -19,9 +19,9 @@
 
 #include "heap/large.h"
 
-/* Gets the mark of each block that ends, and its usable size; called with no lock held. Written
- * once, before the first block is marked. */
-extern void (*sampled_end)(uint64_t mark, size_t usable_bytes);
+/* Gets each block that ends, its mark and its usable size; called with no lock held. Written once,
+ * before the first block is marked. */
+extern void (*sampled_end)(const void *block, uint64_t mark, size_t usable_bytes);
 
 /* A block of a small class in a sampled slab of the arena. NULL when memory is refused. */
 MUST_USE void *sampled_alloc(struct arena *arena, uint8_t class_index, uint64_t mark);

@@ -32,6 +32,9 @@ MUST_USE bool os_module_find(uintptr_t address, struct os_module *module);
 /* The same for the module that this code is part of. False when it has no ELF header in memory. */
 MUST_USE bool os_module_own(struct os_module *module);
 
+/* Whether a module is the program itself. */
+MUST_USE bool os_module_is_program(const struct os_module *module);
+
 /* A function of libgcc's unwinder, or NULL. Loads libgcc_s.so.1 for good; a static program has it
  * linked or not. Takes the loader's lock and allocates: the caller holds no lock. */
 void *os_unwinder_find(const char *name);

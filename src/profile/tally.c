@@ -91,6 +91,24 @@ void tally_thread_end(struct profiled_thread *thread)
     }
 }
 
+void tally_thread_set_name(struct profiled_thread *thread, const char *name)
+{
+    size_t length = 0;
+    lock_acquire(&spare.lock);
+    for (; length < THREAD_NAME_BYTES - 1 && name[length] != '\0'; length++) {
+        thread->name[length] = name[length];
+    }
+    memset(thread->name + length, 0, THREAD_NAME_BYTES - length);
+    lock_release(&spare.lock);
+}
+
+void tally_thread_name(const struct profiled_thread *thread, char *name)
+{
+    lock_acquire(&spare.lock);
+    memcpy(name, thread->name, THREAD_NAME_BYTES);
+    lock_release(&spare.lock);
+}
+
 static unsigned depth_class(unsigned depth)
 {
     return depth == 0 ? 0 : (depth - 1) / DEPTH_STEP;
@@ -172,7 +190,8 @@ static void drop(struct tally *tally)
     lock_release(&spare.lock);
 }
 
-static struct tally *new_tally(struct profiled_thread *thread, struct trace *trace, uint64_t hash)
+static struct tally *new_tally(struct profiled_thread *thread, struct trace *trace, uint64_t hash,
+                               uint8_t lg_period)
 {
     lock_acquire(&spare.lock);
     struct tally *tally = spare.tallies;
@@ -180,9 +199,10 @@ static struct tally *new_tally(struct profiled_thread *thread, struct trace *tra
         spare.tallies = tally->next;
     }
     lock_release(&spare.lock);
-    tally = tally != NULL ? tally : meta_alloc(sizeof *tally, _Alignof(struct tally));
+    tally = tally != NULL ? tally : meta_alloc(sizeof *tally, TALLY_ALIGNMENT);
     if (tally != NULL) {
-        *tally = (struct tally){.trace = trace, .thread = thread, .hash = hash};
+        *tally =
+            (struct tally){.trace = trace, .thread = thread, .hash = hash, .lg_period = lg_period};
         atomic_fetch_add_explicit(&thread->uses, 1, memory_order_relaxed);
     }
     return tally;
@@ -224,11 +244,12 @@ struct tally *tally_add(struct profiled_thread *thread, const uintptr_t *frames,
     struct tally **chain = &table.tallies[hash % CHAINS];
     lock_acquire(stripe_of(hash));
     struct tally *tally = *chain;
-    while (tally != NULL && (tally->trace != trace || tally->thread != thread)) {
+    while (tally != NULL && (tally->trace != trace || tally->thread != thread ||
+                             tally->lg_period != size->lg_period)) {
         tally = tally->next;
     }
     bool known = tally != NULL;
-    if (!known && (tally = new_tally(thread, trace, hash)) != NULL) {
+    if (!known && (tally = new_tally(thread, trace, hash, size->lg_period)) != NULL) {
         tally->next = *chain;
         *chain = tally;
     }
@@ -250,8 +271,8 @@ void tally_remove(struct tally *tally, const struct sample_size *size)
     uint64_t hash = tally->hash;
     lock_acquire(stripe_of(hash));
     take_away(&tally->live, size);
-    bool last = tally->live.objects == 0 && !table.keeps_all;
-    if (last) {
+    bool last = tally->live.objects == 0 && (tally->is_left || !table.keeps_all);
+    if (last && !tally->is_left) {
         struct tally **link = &table.tallies[hash % CHAINS];
         while (*link != tally) {
             link = &(*link)->next;
@@ -261,6 +282,39 @@ void tally_remove(struct tally *tally, const struct sample_size *size)
     lock_release(stripe_of(hash));
     if (last) {
         drop(tally);
+    }
+}
+
+/* Takes the tallies of a stripe out of the table. Result: those that no block has, linked; others go
+ * with the last of theirs. */
+static struct tally *leave_stripe(unsigned stripe)
+{
+    struct tally *over = NULL;
+    lock_acquire(&table.stripe[stripe]);
+    for (unsigned chain = stripe; chain < CHAINS; chain += STRIPES) {
+        struct tally *next;
+        for (struct tally *tally = table.tallies[chain]; tally != NULL; tally = next) {
+            next = tally->next;
+            tally->is_left = true;
+            if (tally->live.objects == 0) {
+                tally->next = over;
+                over = tally;
+            }
+        }
+        table.tallies[chain] = NULL;
+    }
+    lock_release(&table.stripe[stripe]);
+    return over;
+}
+
+void tally_reset(void)
+{
+    for (unsigned stripe = 0; stripe < STRIPES; stripe++) {
+        struct tally *next;
+        for (struct tally *tally = leave_stripe(stripe); tally != NULL; tally = next) {
+            next = tally->next;
+            drop(tally);
+        }
     }
 }
 

@@ -8,6 +8,7 @@
  * A tally sums the samples that one thread took at one trace: those whose blocks live, and, where
  * it is asked for, all. It lives as long as one of its blocks does (or for good, when it keeps all
  * sums); a trace as long as a tally has it; a thread's record as long as the thread or a tally.
+ * After a reset no visit finds the tallies from before, which wait for the last of their blocks.
  *
  * Blocks may be freed by any thread: sums change under the lock of a stripe of the table, which the
  * hash picks. No two of these locks are ever held at once, but at fork.
@@ -31,7 +32,8 @@ enum {
 struct sample_size {
     size_t usable_bytes;
     size_t requested_bytes;
-    uint64_t weight; /* blocks that it stands for, draw_weight() */
+    uint64_t weight;   /* blocks that it stands for, draw_weight() */
+    uint8_t lg_period; /* of the draw: samples of one period have tallies of their own */
 };
 
 struct tally_sums {
@@ -44,9 +46,9 @@ struct tally_sums {
 
 /* Made with a thread's first sample. */
 struct profiled_thread {
-    uint64_t number;       /* immutable: in the order of first samples, from 0 on */
-    _Atomic uint32_t uses; /* tallies, and the thread itself; acquire and release */
-    char name[THREAD_NAME_BYTES];
+    uint64_t number;              /* immutable: in the order of first samples, from 0 on */
+    _Atomic uint32_t uses;        /* tallies, and the thread itself; acquire and release */
+    char name[THREAD_NAME_BYTES]; /* "" for none; under the pool's lock */
     struct profiled_thread *next; /* of the free ones: under the pool's lock */
 };
 
@@ -65,7 +67,11 @@ struct tally {
     uint64_t hash;
     struct tally_sums live; /* under the stripe's lock */
     struct tally_sums all;  /* likewise; 0 unless all sums are kept */
+    uint8_t lg_period;      /* immutable */
+    bool is_left;           /* under the stripe's lock: left out of the table by a reset */
 };
+
+enum { TALLY_ALIGNMENT = 64 }; /* of the address of a tally: marks use the bits for more */
 
 /* Before the first sample: whether all sums are kept. */
 void tally_start(bool keeps_all);
@@ -74,6 +80,10 @@ void tally_start(bool keeps_all);
  * ends. */
 MUST_USE struct profiled_thread *tally_thread_begin(void);
 void tally_thread_end(struct profiled_thread *thread);
+/* Gives it a name, cut where it is too long; copies the name it has, THREAD_NAME_BYTES with the NUL.
+ * A visitor may ask for the latter. */
+void tally_thread_set_name(struct profiled_thread *thread, const char *name);
+void tally_thread_name(const struct profiled_thread *thread, char *name);
 
 /* Adds a sample of the thread at a trace of `depth` frames. Result: the tally, for tally_remove();
  * NULL when memory is refused: nothing was added. */
@@ -81,6 +91,9 @@ MUST_USE struct tally *tally_add(struct profiled_thread *thread, const uintptr_t
                                  unsigned depth, const struct sample_size *size);
 /* Its block is freed. The size is what was added. */
 void tally_remove(struct tally *tally, const struct sample_size *size);
+
+/* Forgets all sums: from now on only what is added later counts. */
+void tally_reset(void);
 
 /* Visits each tally, under the lock of its stripe: no sum of it changes meanwhile. */
 void tally_visit(void (*visit)(const struct tally *tally, void *opaque), void *opaque);

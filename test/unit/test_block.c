@@ -196,7 +196,7 @@ static void content_survives_each_way_of_resizing(void **state)
             memset(block, 0x2d, old_bytes);
             request.size_bytes = sizes[to];
             request.zero = true;
-            block = block_realloc((struct block_resize){block, code, old_bytes}, &request);
+            block = block_realloc((struct block_resize){block, code, old_bytes, 0}, &request);
             assert_non_null(block);
             code = block_code("test", block);
             size_t usable = block_size(block, code);
@@ -215,7 +215,7 @@ static void a_refused_resize_changes_nothing(void **state)
     struct block_request request = {.size_bytes = 100, .alignment = 1};
     char *block = block_alloc(&request);
     unsigned code = block_code("test", block);
-    struct block_resize old = {block, code, block_size(block, code)};
+    struct block_resize old = {block, code, block_size(block, code), 0};
     memset(block, 0x3e, old.old_bytes);
     request.size_bytes = (size_t)1 << 60;
     assert_null(block_realloc(old, &request));

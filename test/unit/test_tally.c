@@ -45,7 +45,7 @@ static struct sample_size random_size(uint64_t *random)
 {
     uint64_t bits = draw_bits(random);
     size_t usable = 8 + bits % 100000;
-    return (struct sample_size){usable, usable - (bits >> 32) % 8, 65536 + (bits >> 40)};
+    return (struct sample_size){usable, usable - (bits >> 32) % 8, 65536 + (bits >> 40), 19};
 }
 
 struct sample {
@@ -153,7 +153,7 @@ static void note_depth(const struct tally *tally, void *opaque)
 static void surplus_frames_are_cut(void **state)
 {
     (void)state;
-    struct sample_size size = {100, 90, 65536};
+    struct sample_size size = {100, 90, 65536, 19};
     struct profiled_thread *thread = tally_thread_begin();
     unsigned depth = 0;
     struct tally *tally = tally_add(thread, frames[TRACES - 1], TRACE_DEPTH_MAX + 10, &size);
@@ -168,7 +168,7 @@ static void what_is_over_serves_again(void **state)
 {
     (void)state;
     enum { ROUNDS = 50 };
-    struct sample_size size = {100, 90, 65536};
+    struct sample_size size = {100, 90, 65536, 19};
     size_t before = 0;
     for (unsigned round = 0; round < ROUNDS; round++) {
         struct tally *tallies[SAMPLES];
@@ -194,7 +194,7 @@ static void threads_at_one_trace_have_tallies_of_their_own(void **state)
     (void)state;
     static struct tally *tallies[SAMPLES];
     static struct profiled_thread *each[SAMPLES];
-    struct sample_size size = {100, 90, 65536};
+    struct sample_size size = {100, 90, 65536, 19};
     for (unsigned i = 0; i < SAMPLES; i++) {
         each[i] = tally_thread_begin();
         tallies[i] = tally_add(each[i], frames[9], depths[9], &size);
@@ -210,7 +210,7 @@ static void threads_at_one_trace_have_tallies_of_their_own(void **state)
 /* Each thread frees what another one sampled. */
 enum { WORKERS = 4, HANDED = 64, ROUNDS_EACH = 20000 };
 static _Atomic(struct tally *) handed[HANDED];
-static const struct sample_size handed_size = {4096, 4000, 131072};
+static const struct sample_size handed_size = {4096, 4000, 131072, 19};
 
 static void *work(void *opaque)
 {

@@ -136,6 +136,11 @@ bool os_module_own(struct os_module *module)
     return true;
 }
 
+bool os_module_is_program(const struct os_module *module)
+{
+    return getauxval(AT_ENTRY) - module->start < module->end - module->start;
+}
+
 bool os_module_find(uintptr_t address, struct os_module *module)
 {
     object_finder finder = __atomic_load_n(&find_object, __ATOMIC_RELAXED);

@@ -1,0 +1,155 @@
+/* ctl_prof.c: the control names of heap profiling but those of dumps. See profiling.h.
+ *
+ * In a process that was started without prof:true, and never sampled, most names answer ENOENT, as
+ * in jemalloc, and what can be read is false; prof.active may be turned on there too, and opens the
+ * others.
+ */
+#include "cache/thread.h"
+#include "config/options.h"
+#include "control/ctl_values.h"
+#include "control/profiling.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Any byte can be read as one; a bool must be 0 or 1. */
+static bool flag_at(const void *new_value)
+{
+    unsigned char flag;
+    memcpy(&flag, new_value, sizeof flag);
+    return flag != 0;
+}
+
+int read_prof_active(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    value->number = profiling_is_active();
+    return 0;
+}
+
+int write_prof_active(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    profiling_set_active(flag_at(new_value));
+    return 0;
+}
+
+int read_prof_thread_init(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    value->number = profiling_is_open() && sampler_wants_threads();
+    return 0;
+}
+
+int write_prof_thread_init(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    if (!profiling_is_open()) {
+        return ENOENT;
+    }
+    sampler_want_threads(flag_at(new_value));
+    return 0;
+}
+
+int read_prof_lg_sample(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    value->number = sampler_lg_period();
+    return 0;
+}
+
+/* A new distance of samples may come with it. */
+int call_prof_reset(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    size_t lg_period = sampler_lg_period();
+    if (!profiling_is_open()) {
+        return ENOENT;
+    }
+    if (buffers->old != NULL || buffers->old_length != NULL) {
+        return EPERM;
+    }
+    if (buffers->new != NULL) {
+        if (buffers->new_length != sizeof lg_period) {
+            return EINVAL;
+        }
+        memcpy(&lg_period, buffers->new, sizeof lg_period);
+    }
+    profiling_reset(lg_period < DRAW_LG_MAX ? (unsigned)lg_period : (unsigned)DRAW_LG_MAX);
+    return 0;
+}
+
+int read_thread_prof_active(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    (void)argument;
+    const struct cache *cache = thread_own_cache();
+    value->number = profiling_is_open() && cache != NULL && !cache->sampling.is_refused;
+    return 0;
+}
+
+int write_thread_prof_active(const size_t *mib, const void *new_value)
+{
+    (void)mib;
+    if (!profiling_is_open()) {
+        return ENOENT;
+    }
+    return thread_refuse_samples(!flag_at(new_value)) ? 0 : EAGAIN;
+}
+
+/* Letters, digits, signs, spaces and tabs. */
+static bool is_name(const char *text)
+{
+    bool is = text != NULL;
+    for (size_t i = 0; is && text[i] != '\0'; i++) {
+        is = (text[i] >= ' ' && text[i] <= '~') || text[i] == '\t';
+    }
+    return is;
+}
+
+static int write_thread_name(const struct ctl_buffers *buffers)
+{
+    const char *name;
+    if (buffers->new_length != sizeof name) {
+        return EINVAL;
+    }
+    if (options.prof_sys_thread_name) {
+        return ENOENT;
+    }
+    memcpy(&name, buffers->new, sizeof name);
+    if (!is_name(name)) {
+        return EINVAL;
+    }
+    struct cache *cache = thread_own_cache();
+    profiling_prepare();
+    struct profiled_thread *thread = cache != NULL ? sampling_thread(&cache->sampling) : NULL;
+    if (thread == NULL) {
+        return ENOMEM;
+    }
+    tally_thread_set_name(thread, name);
+    return 0;
+}
+
+/* What is read is where the name is kept: it changes with the name. */
+int call_thread_prof_name(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    bool reads = buffers->old != NULL || buffers->old_length != NULL;
+    bool writes = buffers->new != NULL || buffers->new_length != 0;
+    if (!profiling_is_open()) {
+        return ENOENT;
+    }
+    if (reads && writes) {
+        return EPERM;
+    }
+    if (buffers->new != NULL || writes) {
+        return buffers->new != NULL ? write_thread_name(buffers) : EINVAL;
+    }
+    const struct cache *cache = thread_own_cache();
+    const char *name =
+        cache != NULL && cache->sampling.thread != NULL ? cache->sampling.thread->name : "";
+    return ctl_copy_out(&name, sizeof name, buffers);
+}

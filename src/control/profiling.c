@@ -1,0 +1,64 @@
+/* profiling.c: turning heap profiling on and off. See profiling.h. */
+#include "control/profiling.h"
+
+#include "cache/thread.h"
+#include "config/options.h"
+#include "control/statistics.h"
+#include "profile/sampler.h"
+
+bool profiling_is_open(void)
+{
+    return options.prof || sampler_has_started();
+}
+
+bool profiling_is_active(void)
+{
+    return (thread_modes() & (MODE_SAMPLE | MODE_START_PROFILE)) != 0;
+}
+
+void profiling_prepare(void)
+{
+    lock_acquire(control_lock());
+    sampler_start();
+    lock_release(control_lock());
+}
+
+void profiling_set_active(bool active)
+{
+    if (active) {
+        sampler_load();
+    }
+    lock_acquire(control_lock());
+    if (active) {
+        sampler_start();
+    }
+    uint32_t before = thread_modes();
+    uint32_t modes = before & ~(uint32_t)(MODE_SAMPLE | MODE_START_PROFILE);
+    modes |= active ? MODE_SAMPLE : 0;
+    if (modes != before) {
+        thread_set_modes(modes);
+    }
+    lock_release(control_lock());
+}
+
+void profiling_start_when_possible(void)
+{
+    static atomic_flag begun = ATOMIC_FLAG_INIT;
+    bool libc_has_started = !libc_tells_start || process_has_one_thread();
+    /* What loading allocates comes here too. */
+    if (libc_has_started && !atomic_flag_test_and_set_explicit(&begun, memory_order_relaxed)) {
+        profiling_set_active(true);
+    }
+}
+
+void profiling_reset(unsigned lg_period)
+{
+    lock_acquire(control_lock());
+    sampler_start();
+    bool changes = sampler_lg_period() != lg_period;
+    sampler_reset(lg_period);
+    if (changes) {
+        thread_set_modes(thread_modes()); /* All threads draw anew. */
+    }
+    lock_release(control_lock());
+}

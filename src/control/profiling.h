@@ -1,0 +1,31 @@
+/* profiling.h: heap profiling begins, pauses, and begins anew: for the options, and for the control
+ * names of ctl_prof.c.
+ *
+ * Profiling is open when the option prof asks for it, or since it was first turned on; the first
+ * time loads the unwinder (backtrace.h) and makes the tables. It is active while MODE_SAMPLE is a
+ * mode of the process. To turn it off leaves the samples of live blocks as they are.
+ *
+ * Loading calls dlopen, which allocates. The first call of a process may come before libc has
+ * started; a mode then has each request ask again.
+ *
+ * Thread safety: all functions may be called by any thread, with no lock held.
+ */
+#ifndef CONTROL_PROFILING_H
+#define CONTROL_PROFILING_H
+
+#include "base/check.h"
+
+bool profiling_is_open(void);
+bool profiling_is_active(void);
+void profiling_set_active(bool active);
+
+/* In MODE_START_PROFILE: begins, once libc has started. */
+void profiling_start_when_possible(void);
+
+/* Whether profiling may have changed what it needs: makes the tables, without sampling. */
+void profiling_prepare(void);
+
+/* Forgets all samples; further ones are taken each 2^lg_period bytes. */
+void profiling_reset(unsigned lg_period);
+
+#endif

@@ -1,0 +1,254 @@
+/* sampler.c: taking a sample, and what is kept of it in a mark. See sampler.h. */
+#include "profile/sampler.h"
+
+#include "config/options.h"
+#include "heap/sampled.h"
+#include "os/modules.h"
+#include "os/os.h"
+#include "profile/backtrace.h"
+
+#include <string.h>
+
+enum {
+    TALLY_LG = 6, /* a tally's address is a multiple of 2^6 */
+    TALLY_BITS = 42,
+    UNUSED_BITS = 64 - TALLY_BITS,
+    MIB_LG = 20,
+};
+
+static_assert((int)TALLY_ALIGNMENT == 1 << TALLY_LG, "marks have no room for the low bits");
+static_assert(TALLY_LG + TALLY_BITS == 48, "addresses of our own memory are below 2^48");
+
+/* Larger numbers of unused bytes are counted in MiB. */
+static const uint64_t unused_in_mib = (uint64_t)1 << (UNUSED_BITS - 1);
+
+static struct {
+    _Atomic bool started;       /* written under the control lock (release) */
+    _Atomic bool turns_threads; /* relaxed: carries no data; new threads do not as options say */
+    _Atomic uint8_t lg_period;  /* under the control lock; read relaxed, at any time */
+    uintptr_t own_start;        /* immutable after the start: where the code of this library is */
+    uintptr_t own_end;
+} sampler;
+
+bool sampler_has_started(void)
+{
+    return atomic_load_explicit(&sampler.started, memory_order_acquire);
+}
+
+unsigned sampler_lg_period(void)
+{
+    return sampler_has_started() ? atomic_load_explicit(&sampler.lg_period, memory_order_relaxed)
+                                 : (unsigned)options.lg_prof_sample;
+}
+
+bool sampler_wants_threads(void)
+{
+    return options.prof_thread_active_init !=
+           atomic_load_explicit(&sampler.turns_threads, memory_order_relaxed);
+}
+
+void sampler_want_threads(bool wants)
+{
+    atomic_store_explicit(&sampler.turns_threads, wants != options.prof_thread_active_init,
+                          memory_order_relaxed);
+}
+
+static uint64_t tally_bits(const struct tally *tally)
+{
+    return (uint64_t)(uintptr_t)tally >> TALLY_LG;
+}
+
+static struct tally *tally_of(uint64_t mark)
+{
+    uint64_t bits = mark & (((uint64_t)1 << TALLY_BITS) - 1);
+    return (struct tally *)(uintptr_t)(bits << TALLY_LG); /* NOLINT */
+}
+
+static uint64_t encode_unused(size_t unused_bytes)
+{
+    if (unused_bytes < unused_in_mib) {
+        return unused_bytes;
+    }
+    uint64_t mib = unused_bytes >> MIB_LG;
+    return unused_in_mib | (mib < unused_in_mib ? mib : unused_in_mib - 1);
+}
+
+static size_t decode_unused(uint64_t bits)
+{
+    return bits < unused_in_mib ? bits : (bits - unused_in_mib) << MIB_LG;
+}
+
+size_t sampler_requested_bytes(uint64_t mark, size_t usable_bytes)
+{
+    return usable_bytes - decode_unused(mark >> TALLY_BITS);
+}
+
+static void take_back(const void *block, uint64_t mark, size_t usable_bytes)
+{
+    (void)block;
+    sampler_take_back(mark, usable_bytes);
+}
+
+void sampler_load(void)
+{
+    if (!sampler_has_started()) {
+        (void)backtrace_start();
+    }
+}
+
+void sampler_start(void)
+{
+    if (sampler_has_started()) {
+        return;
+    }
+    struct os_module own;
+    if (os_module_own(&own) && !os_module_is_program(&own)) {
+        sampler.own_start = own.start;
+        sampler.own_end = own.end;
+    }
+    tally_start(options.prof_accum);
+    sampled_end = take_back;
+    atomic_store_explicit(&sampler.lg_period, (uint8_t)options.lg_prof_sample,
+                          memory_order_relaxed);
+    atomic_store_explicit(&sampler.started, true, memory_order_release);
+}
+
+void sampler_reset(unsigned lg_period)
+{
+    ASSERT(lg_period <= DRAW_LG_MAX);
+    atomic_store_explicit(&sampler.lg_period, (uint8_t)lg_period, memory_order_relaxed);
+    tally_reset();
+}
+
+/* Threads that begin at once differ by their address, those that follow one another by the time. */
+static uint64_t seed(const struct sampling *sampling)
+{
+    uint64_t state = os_time_ns() ^ (uint64_t)(uintptr_t)sampling << 20;
+    return draw_bits(&state);
+}
+
+static void draw_countdown(struct sampling *sampling)
+{
+    sampling->countdown_bytes = draw_bytes(&sampling->random, sampling->lg_period);
+}
+
+void sampling_begin(struct sampling *sampling, unsigned lg_period)
+{
+    if (sampling->random == 0) {
+        sampling->random = seed(sampling);
+    }
+    sampling->lg_period = (uint8_t)lg_period;
+    sampling->is_on = true;
+    draw_countdown(sampling);
+}
+
+void sampling_end(struct sampling *sampling)
+{
+    sampling->is_on = false;
+    sampling->due = 0;
+}
+
+uint64_t sampling_draw(struct sampling *sampling, uint64_t size_bytes, uint64_t most)
+{
+    uint64_t blocks = draw_blocks(&sampling->random, sampling->lg_period, size_bytes);
+    return blocks <= most ? blocks : UINT64_MAX;
+}
+
+bool sampling_is_due(struct sampling *sampling, size_t usable_bytes)
+{
+    if (sampling->lg_period != 0 && sampling->countdown_bytes >= usable_bytes) {
+        sampling->countdown_bytes -= usable_bytes;
+        return false;
+    }
+    draw_countdown(sampling);
+    return true;
+}
+
+struct profiled_thread *sampling_thread(struct sampling *sampling)
+{
+    if (sampling->thread == NULL) {
+        sampling->thread = tally_thread_begin();
+    }
+    return sampling->thread;
+}
+
+static struct sample_size size_of(size_t requested, size_t usable_bytes, unsigned lg_period)
+{
+    return (struct sample_size){
+        .usable_bytes = usable_bytes,
+        .requested_bytes = requested,
+        .weight = draw_weight(lg_period, usable_bytes),
+        .lg_period = (uint8_t)lg_period,
+    };
+}
+
+/* Our own frames are of no use to the program: its first is where it called us. Where this code is
+ * linked into the program they cannot be told from its own. */
+static unsigned own_frames(const uintptr_t *frames, unsigned depth)
+{
+    unsigned count = 0;
+    while (count < depth &&
+           frames[count] - sampler.own_start < sampler.own_end - sampler.own_start) {
+        count++;
+    }
+    return count < depth ? count : 0;
+}
+
+static uint64_t take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes)
+{
+    uintptr_t frames[TRACE_DEPTH_MAX];
+    unsigned most = options.prof_bt_max < TRACE_DEPTH_MAX ? options.prof_bt_max : TRACE_DEPTH_MAX;
+    struct profiled_thread *thread = sampling_thread(sampling);
+    if (thread == NULL) {
+        return 0;
+    }
+    unsigned depth = backtrace_take(frames, most);
+    unsigned own = own_frames(frames, depth);
+    uint64_t unused = encode_unused(usable_bytes - size_bytes);
+    struct sample_size size =
+        size_of(usable_bytes - decode_unused(unused), usable_bytes, sampling->lg_period);
+    const struct tally *tally = tally_add(thread, frames + own, depth - own, &size);
+    ASSERT(tally_of(tally_bits(tally)) == tally);
+    return tally != NULL ? unused << TALLY_BITS | tally_bits(tally) : 0;
+}
+
+uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes)
+{
+    if (sampling->is_busy) {
+        return 0;
+    }
+    sampling->is_busy = true;
+    uint64_t mark = take(sampling, size_bytes, usable_bytes);
+    sampling->is_busy = false;
+    return mark;
+}
+
+void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, size_t usable_bytes)
+{
+    (void)sampling;
+    (void)block;
+    (void)mark;
+    (void)usable_bytes;
+}
+
+void sampler_take_back(uint64_t mark, size_t usable_bytes)
+{
+    struct tally *tally = tally_of(mark);
+    struct sample_size size =
+        size_of(sampler_requested_bytes(mark, usable_bytes), usable_bytes, tally->lg_period);
+    tally_remove(tally, &size);
+}
+
+void sampler_visit_locks(void (*visit)(struct lock *lock))
+{
+    if (sampler_has_started()) {
+        tally_visit_locks(visit);
+    }
+}
+
+void sampler_forked(void)
+{
+    if (sampler_has_started()) {
+        backtrace_forked();
+    }
+}

@@ -1,0 +1,81 @@
+/* sampler.h: what the profiler has for the floors above: when a thread's next sample is due, and
+ * what is kept of it.
+ *
+ * A thread samples while its `is_on` is set, which it is under the threads lock. Blocks that caches
+ * hold have a draw for each bin (cache.h); all others share a countdown of bytes. A sampled block
+ * bears a mark (sampled.h):
+ *
+ *      63 ........ 42 | 41 .................... 0
+ *      unused bytes   | address of the tally / 64
+ *
+ * which, with the block's size, is all there is of a sample: it costs 8 bytes. Unused are those that
+ * were not asked for; from 2^21 on they are counted in MiB.
+ *
+ * Thread safety: a sampling is its thread's own. The rest may be called by any thread. No lock is
+ * held by the callers, unless a function says so.
+ */
+#ifndef PROFILE_SAMPLER_H
+#define PROFILE_SAMPLER_H
+
+#include "profile/draw.h"
+#include "profile/tally.h"
+
+/* Of a thread. */
+struct sampling {
+    uint64_t random;                /* state of draw.h */
+    uint64_t countdown_bytes;       /* before the next sample of a block past the bins */
+    uint64_t due;                   /* bit i: where the draw of bin i ends, a sample is due */
+    struct profiled_thread *thread; /* NULL: no sample yet, and no name */
+    uint8_t lg_period;              /* of the draws */
+    bool is_on;
+    bool is_busy;    /* the thread takes a sample: what that allocates is not sampled */
+    bool is_refused; /* by thread.prof.active */
+};
+
+/* Loads what samples need; the first call may allocate much, and take the loader's lock. */
+void sampler_load(void);
+/* What comes after that, once; control lock held. Idempotent. */
+void sampler_start(void);
+/* Whether blocks may have been sampled in this process: from now on sized deallocation may not trust
+ * the size. */
+bool sampler_has_started(void);
+
+/* The mean distance of samples in bytes, as a power of two: that of the option, or of a reset. */
+unsigned sampler_lg_period(void);
+/* Forgets all samples, with another distance from now on. Control lock held. */
+void sampler_reset(unsigned lg_period);
+
+/* Whether new threads sample. */
+bool sampler_wants_threads(void);
+void sampler_want_threads(bool wants);
+
+/* A thread begins to sample, or does so by another period: is_on, lg_period and the countdown; at
+ * its end. */
+void sampling_begin(struct sampling *sampling, unsigned lg_period);
+void sampling_end(struct sampling *sampling);
+
+/* The number of the next block of size_bytes that is sampled, up to `most`; beyond, UINT64_MAX, and
+ * the draw is to be repeated after `most` blocks. */
+uint64_t sampling_draw(struct sampling *sampling, uint64_t size_bytes, uint64_t most);
+
+/* Whether a block past the bins is sampled; it is counted. */
+bool sampling_is_due(struct sampling *sampling, size_t usable_bytes);
+
+/* Takes a sample of the call that runs, for a block that is about to be made. Result: its mark; 0:
+ * there is no memory for it, or the thread is taking a sample. */
+MUST_USE uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes);
+/* The sampled block is there; or could not be had, or marked: the sample is none. */
+void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, size_t usable_bytes);
+void sampler_take_back(uint64_t mark, size_t usable_bytes);
+
+/* The bytes that the program asked for, of a sampled block. */
+size_t sampler_requested_bytes(uint64_t mark, size_t usable_bytes);
+
+/* The record of a thread for its name; NULL when memory is refused. Needs sampler_start(). */
+MUST_USE struct profiled_thread *sampling_thread(struct sampling *sampling);
+
+/* For fork, once it has started. */
+void sampler_visit_locks(void (*visit)(struct lock *lock));
+void sampler_forked(void);
+
+#endif
