@@ -184,8 +184,8 @@ BOOLEAN(prof_log, false, UNMIRRORED | IDLE, "Log samples from the start on.")
 BOOLEAN(prof_pid_namespace, false, IDLE, "Names of profiles have the number of the PID namespace.")
 INTEGER(prof_recent_alloc_max, ssize_t, 0, -1, INT64_MAX, REFUSE, IDLE, "",
         "Samples whose records are kept; -1: all.")
-BOOLEAN(prof_stats, false, IDLE, "Count samples by size class.")
-BOOLEAN(prof_sys_thread_name, false, IDLE, "Profiles have the system's names of threads.")
+BOOLEAN(prof_stats, false, PLAIN, "Count samples by size class.")
+BOOLEAN(prof_sys_thread_name, false, PLAIN, "Profiles have the system's names of threads.")
 CHOICE(prof_time_resolution, 0, "default\0high\0", IDLE, "The clock of the log.")
 CHOICE(prof_unwind, 0, "auto\0fp\0dwarf\0", PLAIN,
        "How stacks are walked: by unwind tables, by frame pointers, or by libgcc. Not in jemalloc.")

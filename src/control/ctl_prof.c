@@ -110,6 +110,20 @@ static bool is_name(const char *text)
     return is;
 }
 
+/* The calling thread's record; NULL when it has none, unless it is to be made. */
+static struct profiled_thread *own_record(bool made)
+{
+    struct cache *cache = thread_own_cache();
+    if (cache == NULL) {
+        return NULL;
+    }
+    if (!made) {
+        return cache->sampling.thread;
+    }
+    profiling_prepare();
+    return sampling_thread(&cache->sampling);
+}
+
 static int write_thread_name(const struct ctl_buffers *buffers)
 {
     const char *name;
@@ -123,9 +137,7 @@ static int write_thread_name(const struct ctl_buffers *buffers)
     if (!is_name(name)) {
         return EINVAL;
     }
-    struct cache *cache = thread_own_cache();
-    profiling_prepare();
-    struct profiled_thread *thread = cache != NULL ? sampling_thread(&cache->sampling) : NULL;
+    struct profiled_thread *thread = own_record(true);
     if (thread == NULL) {
         return ENOMEM;
     }
@@ -145,11 +157,88 @@ int call_thread_prof_name(const size_t *mib, const struct ctl_buffers *buffers)
     if (reads && writes) {
         return EPERM;
     }
-    if (buffers->new != NULL || writes) {
-        return buffers->new != NULL ? write_thread_name(buffers) : EINVAL;
+    if (buffers->new != NULL) {
+        return write_thread_name(buffers);
     }
-    const struct cache *cache = thread_own_cache();
-    const char *name =
-        cache != NULL && cache->sampling.thread != NULL ? cache->sampling.thread->name : "";
+    const struct profiled_thread *thread = own_record(options.prof_sys_thread_name);
+    const char *name = thread != NULL ? thread->name : "";
     return ctl_copy_out(&name, sizeof name, buffers);
+}
+
+/* They are kept while nothing samples, too. */
+static int call_hook(enum sampler_hook hook, const struct ctl_buffers *buffers)
+{
+    uintptr_t function = sampler_hook(hook);
+    if (buffers->old == NULL && buffers->new == NULL) {
+        return EINVAL;
+    }
+    int error = ctl_copy_out(&function, sizeof function, buffers);
+    if (buffers->new == NULL || error != 0) {
+        return error;
+    }
+    if (!profiling_is_open()) {
+        return ENOENT;
+    }
+    if (buffers->new_length != sizeof function) {
+        return EINVAL;
+    }
+    memcpy(&function, buffers->new, sizeof function);
+    if (function == 0 && hook == HOOK_BACKTRACE) {
+        return EINVAL;
+    }
+    sampler_set_hook(hook, function);
+    return 0;
+}
+
+int call_prof_hook_backtrace(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    return call_hook(HOOK_BACKTRACE, buffers);
+}
+
+int call_prof_hook_sample(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    return call_hook(HOOK_SAMPLE, buffers);
+}
+
+int call_prof_hook_free(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    (void)mib;
+    return call_hook(HOOK_FREE, buffers);
+}
+
+/* prof.stats.bins.<i>.live and its like. */
+enum { PLACE_OF_SUM = 3 };
+
+static int read_sums(enum sampled_kind kind, size_t class_index, const struct ctl_buffers *buffers)
+{
+    if (!options.prof_stats) {
+        return ENOENT;
+    }
+    if (buffers->new != NULL || buffers->new_length != 0) {
+        return EPERM;
+    }
+    struct sampled_sums sums = sampler_sums(kind, (uint8_t)class_index);
+    return ctl_copy_out(&sums, sizeof sums, buffers);
+}
+
+int call_prof_bin_live(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    return read_sums(SAMPLED_LIVE, mib[PLACE_OF_SUM], buffers);
+}
+
+int call_prof_bin_ever(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    return read_sums(SAMPLED_EVER, mib[PLACE_OF_SUM], buffers);
+}
+
+int call_prof_large_live(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    return read_sums(SAMPLED_LIVE, mib[PLACE_OF_SUM] + SMALL_CLASSES, buffers);
+}
+
+int call_prof_large_ever(const size_t *mib, const struct ctl_buffers *buffers)
+{
+    return read_sums(SAMPLED_EVER, mib[PLACE_OF_SUM] + SMALL_CLASSES, buffers);
 }

@@ -71,7 +71,9 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(call_batch_alloc) X(call_cache_create) X(call_cache_flush) X(call_cache_destroy) \
     X(call_read_slots) X(call_write_slots) X(call_arena_create) X(call_arena_create_extended) \
     X(call_arena_hooks) X(call_hook_install) X(call_hook_remove) X(call_hook_bytes) \
-    X(call_hook_mistakes) X(call_prof_reset) X(call_thread_prof_name)
+    X(call_hook_mistakes) X(call_prof_reset) X(call_thread_prof_name) \
+    X(call_prof_hook_backtrace) X(call_prof_hook_sample) X(call_prof_hook_free) \
+    X(call_prof_bin_live) X(call_prof_bin_ever) X(call_prof_large_live) X(call_prof_large_ever)
 /* clang-format on */
 
 #define X(name) int name(const size_t *mib, size_t argument, struct ctl_value *value);

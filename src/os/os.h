@@ -104,6 +104,9 @@ MUST_USE bool os_thread_start(uintptr_t *thread, void *(*body)(void *), void *op
 void os_thread_join(uintptr_t thread);
 /* Names the calling thread, in at most 15 characters. */
 void os_thread_set_name(const char *name);
+/* The name of the calling thread. */
+enum { OS_THREAD_NAME_BYTES = 16 };
+void os_thread_name(char name[OS_THREAD_NAME_BYTES]);
 
 /* A value that differs between live threads, never 0: what os_thread_start() gave. */
 uintptr_t os_thread_self(void);

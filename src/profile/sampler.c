@@ -2,6 +2,7 @@
 #include "profile/sampler.h"
 
 #include "config/options.h"
+#include "heap/class.h"
 #include "heap/sampled.h"
 #include "os/modules.h"
 #include "os/os.h"
@@ -28,7 +29,16 @@ static struct {
     _Atomic uint8_t lg_period;  /* under the control lock; read relaxed, at any time */
     uintptr_t own_start;        /* immutable after the start: where the code of this library is */
     uintptr_t own_end;
+    _Atomic uintptr_t hook[SAMPLER_HOOKS]; /* any thread; release and acquire */
+    /* Any thread; relaxed: the sums of a class are of two moments while it is sampled. */
+    _Atomic uint64_t requested_bytes[SAMPLED_KINDS][CLASS_COUNT];
+    _Atomic uint64_t count[SAMPLED_KINDS][CLASS_COUNT];
 } sampler;
+
+typedef void (*backtrace_hook)(void **frames, unsigned *count, unsigned most);
+typedef void (*sample_hook)(const void *block, size_t size_bytes, void **frames, unsigned count,
+                            size_t usable_bytes);
+typedef void (*free_hook)(const void *block, size_t usable_bytes);
 
 bool sampler_has_started(void)
 {
@@ -83,9 +93,35 @@ size_t sampler_requested_bytes(uint64_t mark, size_t usable_bytes)
     return usable_bytes - decode_unused(mark >> TALLY_BITS);
 }
 
-static void take_back(const void *block, uint64_t mark, size_t usable_bytes)
+static void count(enum sampled_kind kind, uint64_t mark, size_t usable_bytes, bool comes)
 {
-    (void)block;
+    uint64_t bytes = sampler_requested_bytes(mark, usable_bytes);
+    uint8_t class_index = class_of(usable_bytes);
+    atomic_fetch_add_explicit(&sampler.requested_bytes[kind][class_index],
+                              comes ? bytes : 0 - bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&sampler.count[kind][class_index], comes ? 1 : UINT64_MAX,
+                              memory_order_relaxed);
+}
+
+struct sampled_sums sampler_sums(enum sampled_kind kind, uint8_t class_index)
+{
+    return (struct sampled_sums){
+        atomic_load_explicit(&sampler.requested_bytes[kind][class_index], memory_order_relaxed),
+        atomic_load_explicit(&sampler.count[kind][class_index], memory_order_relaxed),
+    };
+}
+
+/* Whether its sample's blocks were counted is an option for the whole process. */
+static void end_sample(const void *block, uint64_t mark, size_t usable_bytes)
+{
+    free_hook tell;
+    *(uintptr_t *)&tell = sampler_hook(HOOK_FREE);
+    if (UNLIKELY(tell != NULL)) {
+        tell(block, usable_bytes);
+    }
+    if (options.prof_stats) {
+        count(SAMPLED_LIVE, mark, usable_bytes, false);
+    }
     sampler_take_back(mark, usable_bytes);
 }
 
@@ -107,7 +143,7 @@ void sampler_start(void)
         sampler.own_end = own.end;
     }
     tally_start(options.prof_accum);
-    sampled_end = take_back;
+    sampled_end = end_sample;
     atomic_store_explicit(&sampler.lg_period, (uint8_t)options.lg_prof_sample,
                           memory_order_relaxed);
     atomic_store_explicit(&sampler.started, true, memory_order_release);
@@ -169,6 +205,11 @@ struct profiled_thread *sampling_thread(struct sampling *sampling)
     if (sampling->thread == NULL) {
         sampling->thread = tally_thread_begin();
     }
+    if (UNLIKELY(options.prof_sys_thread_name) && sampling->thread != NULL) {
+        char name[OS_THREAD_NAME_BYTES];
+        os_thread_name(name);
+        tally_thread_set_name(sampling->thread, name);
+    }
     return sampling->thread;
 }
 
@@ -194,6 +235,27 @@ static unsigned own_frames(const uintptr_t *frames, unsigned depth)
     return count < depth ? count : 0;
 }
 
+/* What takes the traces, unless the program has a function that does. */
+static void take_trace(void **frames, unsigned *count, unsigned most)
+{
+    uintptr_t *addresses = (uintptr_t *)frames;
+    unsigned depth = backtrace_take(addresses, most);
+    unsigned own = own_frames(addresses, depth);
+    *count = depth - own;
+    memmove(addresses, addresses + own, *count * sizeof *addresses);
+}
+
+uintptr_t sampler_hook(enum sampler_hook hook)
+{
+    uintptr_t function = atomic_load_explicit(&sampler.hook[hook], memory_order_acquire);
+    return function == 0 && hook == HOOK_BACKTRACE ? (uintptr_t)take_trace : function;
+}
+
+void sampler_set_hook(enum sampler_hook hook, uintptr_t function)
+{
+    atomic_store_explicit(&sampler.hook[hook], function, memory_order_release);
+}
+
 static uint64_t take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes)
 {
     uintptr_t frames[TRACE_DEPTH_MAX];
@@ -202,12 +264,15 @@ static uint64_t take(struct sampling *sampling, size_t size_bytes, size_t usable
     if (thread == NULL) {
         return 0;
     }
-    unsigned depth = backtrace_take(frames, most);
-    unsigned own = own_frames(frames, depth);
+    unsigned depth = 0;
+    backtrace_hook trace;
+    *(uintptr_t *)&trace = sampler_hook(HOOK_BACKTRACE);
+    trace((void **)frames, &depth, most);
+    depth = depth < most ? depth : most;
     uint64_t unused = encode_unused(usable_bytes - size_bytes);
     struct sample_size size =
         size_of(usable_bytes - decode_unused(unused), usable_bytes, sampling->lg_period);
-    const struct tally *tally = tally_add(thread, frames + own, depth - own, &size);
+    const struct tally *tally = tally_add(thread, frames, depth, &size);
     ASSERT(tally_of(tally_bits(tally)) == tally);
     return tally != NULL ? unused << TALLY_BITS | tally_bits(tally) : 0;
 }
@@ -225,10 +290,19 @@ uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, size_t usabl
 
 void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, size_t usable_bytes)
 {
-    (void)sampling;
-    (void)block;
-    (void)mark;
-    (void)usable_bytes;
+    sample_hook tell;
+    *(uintptr_t *)&tell = sampler_hook(HOOK_SAMPLE);
+    if (options.prof_stats) {
+        count(SAMPLED_LIVE, mark, usable_bytes, true);
+        count(SAMPLED_EVER, mark, usable_bytes, true);
+    }
+    if (UNLIKELY(tell != NULL)) {
+        struct trace *trace = tally_of(mark)->trace;
+        size_t size_bytes = sampler_requested_bytes(mark, usable_bytes);
+        sampling->is_busy = true;
+        tell(block, size_bytes, (void **)trace->frame, trace->depth, usable_bytes);
+        sampling->is_busy = false;
+    }
 }
 
 void sampler_take_back(uint64_t mark, size_t usable_bytes)

@@ -64,15 +64,34 @@ bool sampling_is_due(struct sampling *sampling, size_t usable_bytes);
 /* Takes a sample of the call that runs, for a block that is about to be made. Result: its mark; 0:
  * there is no memory for it, or the thread is taking a sample. */
 MUST_USE uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes);
-/* The sampled block is there; or could not be had, or marked: the sample is none. */
+/* The sampled block is there, of which hooks are told; or could not be had, or marked: the sample is none. */
 void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, size_t usable_bytes);
 void sampler_take_back(uint64_t mark, size_t usable_bytes);
 
 /* The bytes that the program asked for, of a sampled block. */
 size_t sampler_requested_bytes(uint64_t mark, size_t usable_bytes);
 
-/* The record of a thread for its name; NULL when memory is refused. Needs sampler_start(). */
+/* The record of a thread, with its name; NULL when memory is refused. Needs sampler_start(). */
 MUST_USE struct profiled_thread *sampling_thread(struct sampling *sampling);
+
+/* Functions of the program; NULL for none. They run with no lock of ours held, and what they
+ * allocate while a sample is taken is not sampled. */
+enum sampler_hook {
+    HOOK_BACKTRACE, /* takes the trace; never NULL */
+    HOOK_SAMPLE,    /* is told of a sampled block, */
+    HOOK_FREE,      /* ... and of its end: the block may serve again by then */
+    SAMPLER_HOOKS,
+};
+uintptr_t sampler_hook(enum sampler_hook hook);
+void sampler_set_hook(enum sampler_hook hook, uintptr_t function);
+
+/* Samples by class of their usable size, with prof_stats: what was asked for, and how many. */
+struct sampled_sums {
+    uint64_t requested_bytes;
+    uint64_t count;
+};
+enum sampled_kind { SAMPLED_LIVE, SAMPLED_EVER, SAMPLED_KINDS };
+struct sampled_sums sampler_sums(enum sampled_kind kind, uint8_t class_index);
 
 /* For fork, once it has started. */
 void sampler_visit_locks(void (*visit)(struct lock *lock));

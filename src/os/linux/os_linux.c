@@ -477,6 +477,13 @@ void os_thread_set_name(const char *name)
     (void)syscall(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
 }
 
+void os_thread_name(char name[OS_THREAD_NAME_BYTES])
+{
+    if (syscall(SYS_prctl, PR_GET_NAME, name, 0, 0, 0) != 0) {
+        name[0] = '\0';
+    }
+}
+
 uintptr_t os_thread_self(void)
 {
     return (uintptr_t)pthread_self();
