@@ -447,8 +447,11 @@ struct bin_utilization {
     const void *serving; /* the slab that serves now */
 };
 
-static bool is_in_slab(unsigned code)
+static bool is_in_slab(const void *pointer, unsigned code)
 {
+    if (code == CODE_SAMPLED) {
+        return run_is_slab(chunk_run(map_owner(pointer), pointer));
+    }
     return code < CODE_RUN && code / CODE_SCALE - 1 < SMALL_CLASSES;
 }
 
@@ -461,7 +464,7 @@ static struct utilization utilization_of(const void *pointer, struct bin_utiliza
     if (code == 0) {
         return result;
     }
-    if (!is_in_slab(code)) {
+    if (!is_in_slab(pointer, code)) {
         size_t bytes = code < CODE_RUN ? bin_size[code / CODE_SCALE] : large_size(pointer, code);
         return (struct utilization){0, 1, bytes};
     }
