@@ -99,11 +99,22 @@ static void *by_new_nothrow(size_t size)
 #endif
 
 static void *(*const ways[])(size_t size) = {
-    by_malloc,          by_calloc,  by_realloc,        by_posix_memalign,   by_aligned_alloc,
-    by_memalign,        by_mallocx, by_mallocx_zeroed, by_mallocx_uncached, by_mallocx_in_arena,
-    by_large_alignment, by_rallocx,
+    by_malloc,
+    by_calloc,
+    by_realloc,
+    by_posix_memalign,
+    by_aligned_alloc,
+    by_memalign,
+    by_mallocx,
+    by_mallocx_zeroed,
+    by_mallocx_uncached,
+    by_mallocx_in_arena,
+    by_large_alignment,
+    by_rallocx,
 #ifndef JEMALLOC_PREFIXED
-    by_new,             by_new_aligned, by_new_nothrow,
+    by_new,
+    by_new_aligned,
+    by_new_nothrow,
 #endif
 };
 enum { WAYS = sizeof ways / sizeof ways[0], ENDS = 5 };
@@ -154,15 +165,17 @@ static void each_call_is_sampled(void **state)
             struct samples live_now = samples_of(usable, "live");
             EXPECT(ever_now.count == ever.count + 1, "way %u, %zu bytes: %lu samples", way, size,
                    ever_now.count - ever.count);
-            EXPECT(ever_now.requested_bytes == ever.requested_bytes + size, "way %u, %zu bytes: %lu",
-                   way, size, ever_now.requested_bytes - ever.requested_bytes);
+            EXPECT(ever_now.requested_bytes == ever.requested_bytes + size,
+                   "way %u, %zu bytes: %lu", way, size,
+                   ever_now.requested_bytes - ever.requested_bytes);
             EXPECT(live_now.count == live.count + 1, "way %u, %zu bytes", way, size);
             /* free_sized() is for blocks without an alignment. */
             bool aligned = way >= 3;
             end_block(block, size, end++ % (aligned ? ENDS - 1 : ENDS));
             live_now = samples_of(usable, "live");
             EXPECT(live_now.count == live.count, "way %u, %zu bytes live on", way, size);
-            EXPECT(live_now.requested_bytes == live.requested_bytes, "way %u, %zu bytes", way, size);
+            EXPECT(live_now.requested_bytes == live.requested_bytes, "way %u, %zu bytes", way,
+                   size);
         }
     }
 }
@@ -224,8 +237,8 @@ static void expect_live_counts(unsigned step)
 {
     for (unsigned i = 0; i < CLASSES; i++) {
         uint64_t live = samples_of_class(i, "live").count;
-        EXPECT(live == live_counts[i], "step %u: %lu live samples of %zu bytes, not %lu", step, live,
-               oracle_class_size(i), live_counts[i]);
+        EXPECT(live == live_counts[i], "step %u: %lu live samples of %zu bytes, not %lu", step,
+               live, oracle_class_size(i), live_counts[i]);
     }
 }
 
@@ -421,7 +434,8 @@ static void a_mixture_is_as_expected(void **state)
         if (expected * (1 - probability) > 30) {
             uint64_t got = samples_of_class(i, "accum").count - before[i];
             double part = deviation(expected, probability, got);
-            EXPECT(part < 60, "%zu bytes: %lu samples, not %g", oracle_class_size(i), got, expected);
+            EXPECT(part < 60, "%zu bytes: %lu samples, not %g", oracle_class_size(i), got,
+                   expected);
             sum += part;
             cells++;
         }
