@@ -4,6 +4,7 @@
 #include "cache/thread.h"
 #include "config/options.h"
 #include "control/statistics.h"
+#include "os/os.h"
 #include "profile/sampler.h"
 
 bool profiling_is_open(void)
@@ -44,9 +45,8 @@ void profiling_set_active(bool active)
 void profiling_start_when_possible(void)
 {
     static atomic_flag begun = ATOMIC_FLAG_INIT;
-    bool libc_has_started = !libc_tells_start || process_has_one_thread();
     /* What loading allocates comes here too. */
-    if (libc_has_started && !atomic_flag_test_and_set_explicit(&begun, memory_order_relaxed)) {
+    if (os_libc_has_started() && !atomic_flag_test_and_set_explicit(&begun, memory_order_relaxed)) {
         profiling_set_active(true);
     }
 }

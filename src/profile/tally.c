@@ -136,6 +136,16 @@ static struct trace *new_trace(const uintptr_t *frames, unsigned depth, uint64_t
     return trace;
 }
 
+/* A loop of its own: memcmp would be one more name for the loader to look up at each start. */
+static bool has_frames(const struct trace *trace, const uintptr_t *frames, unsigned depth)
+{
+    bool same = trace->depth == depth;
+    for (unsigned i = 0; same && i < depth; i++) {
+        same = trace->frame[i] == frames[i];
+    }
+    return same;
+}
+
 /* The trace of the frames, with one use more; or NULL. */
 static struct trace *use_trace(const uintptr_t *frames, unsigned depth)
 {
@@ -143,8 +153,7 @@ static struct trace *use_trace(const uintptr_t *frames, unsigned depth)
     struct trace **chain = &table.traces[hash % CHAINS];
     lock_acquire(stripe_of(hash));
     struct trace *trace = *chain;
-    while (trace != NULL && (trace->hash != hash || trace->depth != depth ||
-                             memcmp(trace->frame, frames, depth * sizeof *frames) != 0)) {
+    while (trace != NULL && (trace->hash != hash || !has_frames(trace, frames, depth))) {
         trace = trace->next;
     }
     if (trace == NULL && (trace = new_trace(frames, depth, hash)) != NULL) {
