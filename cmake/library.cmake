@@ -5,7 +5,7 @@ list(FILTER DG_SOURCES EXCLUDE REGEX dso_handle)
 # What few programs ever call goes last, out of the pages that each start reads.
 set(DG_COLD_SOURCES ${DG_SOURCES})
 list(FILTER DG_COLD_SOURCES INCLUDE
-  REGEX "/(control/.*|config/option_.*|base/(check|print|text))\\.c")
+  REGEX "/(profile/.*|control/.*|config/option_.*|base/(check|print|text))\\.c")
 list(REMOVE_ITEM DG_SOURCES ${DG_COLD_SOURCES})
 list(APPEND DG_SOURCES ${DG_COLD_SOURCES})
 
