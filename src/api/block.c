@@ -327,99 +327,86 @@ static bool is_sampled(unsigned code)
     return code == CODE_SAMPLED || code == CODE_SAMPLED_HUGE;
 }
 
-/* A sampled block that is to be resized is an ordinary one meanwhile. */
-struct aside {
-    bool had_mark;
-    uint64_t mark;
-};
-
-/* False: it is a small one, which stays as it is. */
-static bool set_aside(struct block_resize *old, struct aside *aside)
-{
-    *aside = (struct aside){0};
-    if (LIKELY(!is_sampled(old->code))) {
-        return true;
-    }
-    aside->had_mark = sampled_unmark(old->block, &old->code, &aside->mark);
-    return aside->had_mark;
-}
-
-static void put_mark_back(struct block_resize old, const struct aside *aside)
-{
-    if (aside->had_mark) {
-        (void)ALWAYS(sampled_mark(old.block, old.code, aside->mark));
-    }
-}
-
 /* A block is resized, and so perhaps another sample. */
-static void sample_resized(void *block, size_t size_bytes, size_t usable)
+static void sample_resized(void *block, struct new_size size)
 {
     struct cache *owner = thread_own_cache();
-    if (owner == NULL || !sampling_is_due(&owner->sampling, usable)) {
+    if (owner == NULL || !sampling_is_due(&owner->sampling, size.usable_bytes)) {
         return;
     }
-    uint64_t mark = sampler_take(&owner->sampling, size_bytes, usable);
+    uint64_t mark = sampler_take(&owner->sampling, size.size_bytes, size.usable_bytes);
     if (mark == 0) {
         return;
     }
     if (sampled_mark(block, map_code(block), mark)) {
-        sampler_made(&owner->sampling, block, mark, usable);
+        sampler_made(&owner->sampling, block, mark, size.usable_bytes);
     } else {
-        sampler_take_back(mark, usable);
+        sampler_take_back(mark, size.usable_bytes);
+    }
+}
+
+static NOINLINE void resized_in_a_mode(void *block, size_t old_bytes, struct new_size size,
+                                       bool zero)
+{
+    uint32_t mode = thread_mode();
+    if ((mode & MODE_SAMPLE) != 0) {
+        sample_resized(block, size);
+    }
+    if (mode > MODE_SAMPLE) {
+        guard_resized(block, old_bytes, size.usable_bytes, zero);
     }
 }
 
 /* What comes after a block was resized, in place or as a mapping that moved. */
-static void settle_resized(struct block_resize old, void *block, size_t usable, bool zero,
-                           const struct aside *aside)
+static void settle_resized(void *block, size_t old_bytes, struct new_size size, bool zero)
 {
-    if (UNLIKELY(aside->had_mark)) {
-        sampled_end(old.block, aside->mark, old.old_bytes);
+    if (UNLIKELY(thread_mode() != 0)) {
+        resized_in_a_mode(block, old_bytes, size, zero);
     }
-    uint32_t mode = thread_mode();
-    if (UNLIKELY((mode & MODE_SAMPLE) != 0)) {
-        sample_resized(block, old.size_bytes != 0 ? old.size_bytes : usable, usable);
-    }
-    if (UNLIKELY(mode > MODE_SAMPLE)) {
-        guard_resized(block, old.old_bytes, usable, zero);
-    }
-    count_direct(usable, old.old_bytes);
+    count_direct(size.usable_bytes, old_bytes);
 }
 
-bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool zero)
+static bool resize_in_place(struct block_resize old, struct new_size size, bool zero)
 {
-    struct aside aside;
-    bool old_large = old.old_bytes >= LARGE_SIZE_MIN;
-    if (!old_large || usable_bytes < LARGE_SIZE_MIN || !set_aside(&old, &aside)) {
+    if (old.old_bytes < LARGE_SIZE_MIN || size.usable_bytes < LARGE_SIZE_MIN ||
+        !large_resize(old.block, old.code, size.usable_bytes, zero)) {
         return false;
     }
-    if (!large_resize(old.block, old.code, usable_bytes, zero)) {
-        put_mark_back(old, &aside);
-        return false;
-    }
-    settle_resized(old, old.block, usable_bytes, zero, &aside);
+    settle_resized(old.block, old.old_bytes, size, zero);
     return true;
 }
 
-static bool is_mapping(unsigned code)
+/* A sampled block is an ordinary one while it is resized. A small one stays as it is. */
+bool block_resize_in_place(struct block_resize old, struct new_size size, bool zero)
 {
-    return code == CODE_HUGE || code == CODE_SAMPLED_HUGE;
+    if (LIKELY(!is_sampled(old.code))) {
+        return resize_in_place(old, size, zero);
+    }
+    uint64_t mark;
+    if (!sampled_unmark(old.block, &old.code, &mark)) {
+        return false;
+    }
+    bool resized = resize_in_place(old, size, zero);
+    if (resized) {
+        sampled_end(old.block, mark, old.old_bytes);
+    } else {
+        (void)ALWAYS(sampled_mark(old.block, old.code, mark));
+    }
+    return resized;
 }
 
 static void *grow_huge(struct block_resize old, const struct block_request *request, size_t usable)
 {
-    struct aside aside;
-    if (!is_mapping(old.code) || usable < old.old_bytes || request->arena != NULL ||
-        request->call != NULL || !set_aside(&old, &aside)) {
+    if (old.code != CODE_HUGE || usable < old.old_bytes || request->arena != NULL ||
+        request->call != NULL) {
         return NULL; /* Hooks see the old block before it is gone. */
     }
     bool zero = guard_zeroes(request->zero);
     void *block = large_move(old.block, old.code, usable, request->alignment, zero);
-    if (block == NULL) {
-        put_mark_back(old, &aside);
-        return NULL;
+    if (block != NULL) {
+        struct new_size size = {usable, request->size_bytes};
+        settle_resized(block, old.old_bytes, size, zero);
     }
-    settle_resized(old, block, usable, zero, &aside);
     return block;
 }
 
@@ -436,7 +423,7 @@ static void *home_to_grow_in(size_t size_bytes, size_t usable)
     }
     count_direct(usable, 0);
     if (UNLIKELY(thread_mode() == MODE_SAMPLE)) {
-        sample_resized(block, size_bytes, usable);
+        sample_resized(block, (struct new_size){usable, size_bytes});
     }
     return block;
 }
@@ -466,18 +453,15 @@ static NOINLINE void *tell_resized(const struct hooked_call *call, struct block_
     return old.block;
 }
 
-void *block_realloc(struct block_resize old, const struct block_request *request)
+ALWAYS_INLINE void *realloc_ordinary(struct block_resize old, const struct block_request *request,
+                                     size_t usable)
 {
-    size_t usable = block_usable_size(request->size_bytes, request->alignment);
-    if (usable == 0) {
-        return NULL;
-    }
-    old.size_bytes = request->size_bytes;
+    struct new_size size = {usable, request->size_bytes};
     bool zero = guard_zeroes(request->zero);
     bool aligned = (uintptr_t)old.block % request->alignment == 0;
-    bool outgrows_runs = !is_mapping(old.code) && usable > old.old_bytes && usable >= GROWING_BYTES;
+    bool outgrows_runs = old.code != CODE_HUGE && usable > old.old_bytes && usable >= GROWING_BYTES;
     bool stays = request->arena == NULL && aligned && !outgrows_runs;
-    if (stays && (usable == old.old_bytes || block_resize_in_place(old, usable, zero))) {
+    if (stays && (usable == old.old_bytes || resize_in_place(old, size, zero))) {
         return UNLIKELY(request->call != NULL) ? tell_resized(request->call, old) : old.block;
     }
     void *moved = grow_huge(old, request, usable);
@@ -502,6 +486,34 @@ void *block_realloc(struct block_resize old, const struct block_request *request
         block_free(old.block, old.code, request->uncached);
     }
     return block;
+}
+
+/* The same, while it is an ordinary one. A block whose usable size stays is the same sample. */
+static NOINLINE void *realloc_sampled(struct block_resize old, const struct block_request *request,
+                                      size_t usable)
+{
+    uint64_t mark;
+    bool is_large = sampled_unmark(old.block, &old.code, &mark);
+    void *block = realloc_ordinary(old, request, usable);
+    if (!is_large) {
+        return block;
+    }
+    if (block == NULL || (block == old.block && usable == old.old_bytes)) {
+        (void)ALWAYS(sampled_mark(old.block, old.code, mark));
+    } else {
+        sampled_end(old.block, mark, old.old_bytes);
+    }
+    return block;
+}
+
+void *block_realloc(struct block_resize old, const struct block_request *request)
+{
+    size_t usable = block_usable_size(request->size_bytes, request->alignment);
+    if (usable == 0) {
+        return NULL;
+    }
+    return LIKELY(!is_sampled(old.code)) ? realloc_ordinary(old, request, usable)
+                                         : realloc_sampled(old, request, usable);
 }
 
 void *realloc_cached(void *block, unsigned code, size_t size_bytes)

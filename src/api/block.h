@@ -49,13 +49,16 @@ void block_free_into(struct cache *cache, void *block, unsigned code);
 struct block_resize {
     void *block;
     unsigned code;
-    size_t old_bytes;  /* usable */
-    size_t size_bytes; /* that is asked for; 0: all that will be usable */
+    size_t old_bytes; /* usable */
 };
 MUST_USE void *block_realloc(struct block_resize old, const struct block_request *request);
 
 /* Resizes a block in place to a large usable size. False, nothing changed, when that cannot be. */
-MUST_USE bool block_resize_in_place(struct block_resize old, size_t usable_bytes, bool zero);
+struct new_size {
+    size_t usable_bytes;
+    size_t size_bytes; /* that was asked for */
+};
+MUST_USE bool block_resize_in_place(struct block_resize old, struct new_size size, bool zero);
 
 /* Sets errno to ENOMEM; under xmalloc prints a line that names the function and aborts. Result:
  * NULL. */

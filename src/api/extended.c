@@ -122,7 +122,7 @@ static NOINLINE void *rallocx_slow(void *block, size_t size, int flags)
         return NULL;
     }
     struct block_request request = request_of("rallocx", size, flags);
-    struct block_resize old = {block, code, block_size(block, code), 0};
+    struct block_resize old = {block, code, block_size(block, code)};
     struct hooked_call call;
     if (event_hooks_are_on()) {
         call = (struct hooked_call){ALLOC_RALLOCX, {(uintptr_t)block, size, (unsigned)flags}};
@@ -156,16 +156,16 @@ static size_t resize(struct block_resize old, size_t size, size_t extra, int fla
     }
     size_t most = extra < CLASS_SIZE_MAX - size ? size + extra : CLASS_SIZE_MAX;
     size_t least_usable = usable_size(size);
-    size_t most_usable = usable_size(most);
-    if (old.old_bytes > most_usable) {
+    struct new_size largest = {usable_size(most), most};
+    if (old.old_bytes > largest.usable_bytes) {
         /* Shrink to the most that is asked for; a small block stays as it is. */
-        return block_resize_in_place(old, most_usable, zero) ? most_usable : old.old_bytes;
+        return block_resize_in_place(old, largest, zero) ? largest.usable_bytes : old.old_bytes;
     }
-    if (most_usable > old.old_bytes && block_resize_in_place(old, most_usable, zero)) {
-        return most_usable;
+    if (largest.usable_bytes > old.old_bytes && block_resize_in_place(old, largest, zero)) {
+        return largest.usable_bytes;
     }
-    if (least_usable > old.old_bytes && least_usable < most_usable &&
-        block_resize_in_place(old, least_usable, zero)) {
+    if (least_usable > old.old_bytes && least_usable < largest.usable_bytes &&
+        block_resize_in_place(old, (struct new_size){least_usable, size}, zero)) {
         return least_usable;
     }
     return old.old_bytes;
@@ -177,7 +177,7 @@ size_t API(xallocx)(void *block, size_t size, size_t extra, int flags)
     if (UNLIKELY(code == 0)) {
         return 0;
     }
-    struct block_resize old = {block, code, block_size(block, code), 0};
+    struct block_resize old = {block, code, block_size(block, code)};
     size_t new_bytes = resize(old, size, extra, flags);
     if (event_hooks_are_on()) {
         struct hooked_call call = {RESIZE_XALLOCX,

@@ -94,7 +94,7 @@ static void *realloc_verified(void *block, unsigned code, size_t size,
                               const struct hooked_call *call)
 {
     struct block_request request = {.size_bytes = size, .alignment = 1, .call = call};
-    struct block_resize old = {block, code, block_size(block, code), 0};
+    struct block_resize old = {block, code, block_size(block, code)};
     void *result = block_realloc(old, &request);
     return result != NULL ? result : out_of_memory("realloc");
 }

@@ -196,7 +196,7 @@ static void content_survives_each_way_of_resizing(void **state)
             memset(block, 0x2d, old_bytes);
             request.size_bytes = sizes[to];
             request.zero = true;
-            block = block_realloc((struct block_resize){block, code, old_bytes, 0}, &request);
+            block = block_realloc((struct block_resize){block, code, old_bytes}, &request);
             assert_non_null(block);
             code = block_code("test", block);
             size_t usable = block_size(block, code);
@@ -215,13 +215,13 @@ static void a_refused_resize_changes_nothing(void **state)
     struct block_request request = {.size_bytes = 100, .alignment = 1};
     char *block = block_alloc(&request);
     unsigned code = block_code("test", block);
-    struct block_resize old = {block, code, block_size(block, code), 0};
+    struct block_resize old = {block, code, block_size(block, code)};
     memset(block, 0x3e, old.old_bytes);
     request.size_bytes = (size_t)1 << 60;
     assert_null(block_realloc(old, &request));
     request.size_bytes = SIZE_MAX;
     assert_null(block_realloc(old, &request));
-    assert_false(block_resize_in_place(old, 65536, false));
+    assert_false(block_resize_in_place(old, (struct new_size){65536, 65536}, false));
     assert_int_equal(block_size(block, block_code("test", block)), old.old_bytes);
     assert_true(bytes_are(block, old.old_bytes, 0x3e));
     block_free(block, code, false);
