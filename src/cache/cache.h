@@ -18,9 +18,9 @@
  * Counting costs the fast paths nothing: requests are the way that `left` went; frees are what came
  * in by fills and what is there, against requests.
  *
- * Sampling for heap profiles costs them nothing either: where the thread samples, `left` ends at the
- * bin's next sample, if that is not farther than the event is anyway. Draws have no memory, so all
- * bins may be drawn anew at any time (draw.h).
+ * Sampling for heap profiles costs them nothing either: where the thread samples, `left` ends at
+ * the bin's next sample, if that is not farther than the event is anyway. Draws have no memory, so
+ * all bins may be drawn anew at any time (draw.h).
  *
  * Invariants: full <= head <= bottom, counted in slots; *bottom is NULL; the blocks of bin i are of
  * class i - 1. Thread safety: a cache belongs to one thread; others read its counters only, which

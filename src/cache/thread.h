@@ -80,7 +80,8 @@ MUST_USE struct exact_counters *thread_count_exactly(void);
 /* Makes the calling thread use caches or not. */
 void thread_enable_cache(bool enabled);
 
-/* Makes the calling thread sample or not, while others do. False when it has no cache, used or not. */
+/* Makes the calling thread sample or not, while others do. False when it has no cache, used or not.
+ */
 MUST_USE bool thread_refuse_samples(bool refuses);
 
 /* Makes the calling thread use an arena, and stay there. False when it has no cache, used or not,

@@ -1,10 +1,13 @@
-/* profiling.c: turning heap profiling on and off. See profiling.h. */
+/* profiling.c: turning heap profiling on and off. See profiling.h.
+ *
+ * The control lock makes one of all changes; loading comes before it, since that allocates.
+ */
 #include "control/profiling.h"
 
 #include "cache/thread.h"
 #include "config/options.h"
 #include "control/statistics.h"
-#include "os/os.h"
+#include "os/modules.h"
 #include "profile/sampler.h"
 
 bool profiling_is_open(void)
@@ -46,7 +49,8 @@ void profiling_start_when_possible(void)
 {
     static atomic_flag begun = ATOMIC_FLAG_INIT;
     /* What loading allocates comes here too. */
-    if (os_libc_has_started() && !atomic_flag_test_and_set_explicit(&begun, memory_order_relaxed)) {
+    if (os_modules_can_start() &&
+        !atomic_flag_test_and_set_explicit(&begun, memory_order_relaxed)) {
         profiling_set_active(true);
     }
 }

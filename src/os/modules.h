@@ -22,6 +22,10 @@ struct os_module {
     uint64_t identity; /* mixed; differs when another module comes to the same addresses; not 0 */
 };
 
+/* Whether libc has begun to run in the program: the first calls of the allocator may be the
+ * loader's, or in a static program those of libc itself. What follows waits for it. */
+bool os_modules_can_start(void);
+
 /* Looks up what the rest needs. May take the loader's lock and allocate: the caller holds no lock.
  * Idempotent. Until then only our own module is known. */
 void os_modules_start(void);

@@ -86,9 +86,6 @@ unsigned os_cpu_end(void);
 
 /* The value of an environment variable, or NULL; NULL in set-user-id programs. */
 const char *os_environment(const char *name);
-/* Whether libc has begun to run in the program, which knows its environment then: the first call of
- * the allocator may be the loader's. */
-bool os_libc_has_started(void);
 /* The target text of a symbolic link into buffer (terminated, cut). False when there is none. */
 MUST_USE bool os_link_text(const char *path, char *buffer, size_t size_bytes);
 

@@ -1,4 +1,8 @@
-/* sampler.c: taking a sample, and what is kept of it in a mark. See sampler.h. */
+/* sampler.c: taking a sample, and what is kept of it in a mark. See sampler.h.
+ *
+ * Whatever a sample may need of libc and of the loader is there before the first one. A tally knows
+ * its period, so a sample is taken back with the weight that it came with.
+ */
 #include "profile/sampler.h"
 
 #include "config/options.h"
@@ -32,7 +36,7 @@ static struct {
     _Atomic uintptr_t hook[SAMPLER_HOOKS]; /* any thread; release and acquire */
     /* Any thread; relaxed: the sums of a class are of two moments while it is sampled. */
     _Atomic uint64_t requested_bytes[SAMPLED_KINDS][CLASS_COUNT];
-    _Atomic uint64_t count[SAMPLED_KINDS][CLASS_COUNT];
+    _Atomic uint64_t count[SAMPLED_KINDS][CLASS_COUNT]; /* likewise */
 } sampler;
 
 typedef void (*backtrace_hook)(void **frames, unsigned *count, unsigned most);

@@ -8,8 +8,8 @@
  *      63 ........ 42 | 41 .................... 0
  *      unused bytes   | address of the tally / 64
  *
- * which, with the block's size, is all there is of a sample: it costs 8 bytes. Unused are those that
- * were not asked for; from 2^21 on they are counted in MiB.
+ * which, with the block's size, is all there is of a sample: it costs 8 bytes. Unused are those
+ * that were not asked for; from 2^21 on they are counted in MiB.
  *
  * Thread safety: a sampling is its thread's own. The rest may be called by any thread. No lock is
  * held by the callers, unless a function says so.
@@ -36,8 +36,8 @@ struct sampling {
 void sampler_load(void);
 /* What comes after that, once; control lock held. Idempotent. */
 void sampler_start(void);
-/* Whether blocks may have been sampled in this process: from now on sized deallocation may not trust
- * the size. */
+/* Whether blocks may have been sampled in this process: from now on sized deallocation may not
+ * trust the size. */
 bool sampler_has_started(void);
 
 /* The mean distance of samples in bytes, as a power of two: that of the option, or of a reset. */
@@ -64,7 +64,8 @@ bool sampling_is_due(struct sampling *sampling, size_t usable_bytes);
 /* Takes a sample of the call that runs, for a block that is about to be made. Result: its mark; 0:
  * there is no memory for it, or the thread is taking a sample. */
 MUST_USE uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes);
-/* The sampled block is there, of which hooks are told; or could not be had, or marked: the sample is none. */
+/* The sampled block is there, of which hooks are told; or could not be had, or marked: the sample
+ * is none. */
 void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, size_t usable_bytes);
 void sampler_take_back(uint64_t mark, size_t usable_bytes);
 

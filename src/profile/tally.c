@@ -294,8 +294,8 @@ void tally_remove(struct tally *tally, const struct sample_size *size)
     }
 }
 
-/* Takes the tallies of a stripe out of the table. Result: those that no block has, linked; others go
- * with the last of theirs. */
+/* Takes the tallies of a stripe out of the table. Result: those that no block has, linked; others
+ * go with the last of theirs. */
 static struct tally *leave_stripe(unsigned stripe)
 {
     struct tally *over = NULL;

@@ -80,8 +80,8 @@ void tally_start(bool keeps_all);
  * ends. */
 MUST_USE struct profiled_thread *tally_thread_begin(void);
 void tally_thread_end(struct profiled_thread *thread);
-/* Gives it a name, cut where it is too long; copies the name it has, THREAD_NAME_BYTES with the NUL.
- * A visitor may ask for the latter. */
+/* Gives it a name, cut where it is too long; copies the name it has, THREAD_NAME_BYTES with the
+ * NUL. A visitor may ask for the latter. */
 void tally_thread_set_name(struct profiled_thread *thread, const char *name);
 void tally_thread_name(const struct profiled_thread *thread, char *name);
 

@@ -31,18 +31,30 @@ enum { FUTEX_CMP_REQUEUE_OF_THIS_PROCESS = 4 | 128 };
  * any thread, relaxed: it publishes nothing of ours. */
 static object_finder find_object;
 
+static const char finder_name[] = "_dl_find_object";
+
 /* The linker's name of the ELF header of the module that it appears in. Weak: a linker script may
  * leave the header out of memory. */
 extern const Elf64_Ehdr __ehdr_start __attribute__((weak, visibility("hidden")));
 
-/* In a shared library these would be two more names for the loader to look up at each start. Only
- * the archive for programs that are not PIC, or are PIE, refers to them: a static program has no
- * libgcc_s.so.1 to load. */
+/* What only profiling needs of libc and libgcc is looked up when it starts: in a shared library each
+ * would be one more name for the loader at each start. The archive for programs that are not PIC,
+ * or are PIE, refers to it instead, weakly: a static program has no libgcc_s.so.1 to load, and the
+ * linker warns of each that names dlopen. Other programs that it is linked into have libgcc or do
+ * not: those of C++ and Rust do. */
 #if !defined(__PIC__) || defined(__PIE__)
+/* By another name: newer headers declare it, with a type of their own. */
+extern int linked_finder(void *, struct found_object *) __asm__("_dl_find_object")
+    __attribute__((weak, visibility("default")));
 extern int _Unwind_Backtrace(void *, void *) __attribute__((weak, visibility("default")));
 extern uintptr_t _Unwind_GetIP(void *) __attribute__((weak, visibility("default")));
 
-static void *find_linked(const char *name)
+static void *find_in_libc(const char *name)
+{
+    return strcmp(name, finder_name) == 0 ? (void *)(uintptr_t)linked_finder : NULL;
+}
+
+static void *find_in_libgcc(const char *name)
 {
     void *found = NULL;
     if (strcmp(name, "_Unwind_Backtrace") == 0) {
@@ -52,14 +64,21 @@ static void *find_linked(const char *name)
     }
     return found;
 }
-#else
-static void *find_linked(const char *name)
-{
-    (void)name;
-    return NULL;
-}
-#endif
 
+/* libc and libgcc of a static program know their own tables when the constructors run, not before;
+ * the shared library has none. */
+static bool constructors_run;
+
+__attribute__((constructor)) static void note_constructors(void)
+{
+    constructors_run = true;
+}
+
+bool os_modules_can_start(void)
+{
+    return constructors_run;
+}
+#else
 /* Whether the program was started by a loader, which is what dlopen needs. */
 static bool has_loader(void)
 {
@@ -72,15 +91,32 @@ static bool has_loader(void)
     return found;
 }
 
+static void *find_in_libc(const char *name)
+{
+    return has_loader() ? dlsym(RTLD_DEFAULT, name) : NULL;
+}
+
+static void *find_in_libgcc(const char *name)
+{
+    /* Bound at once: a first call through the loader's lazy binding would be one from malloc. */
+    void *library = has_loader() ? dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL) : NULL;
+    return library != NULL ? dlsym(library, name) : NULL;
+}
+
+/* The program's environment is known from libc's own constructor on, which runs first. */
+bool os_modules_can_start(void)
+{
+    return environ != NULL;
+}
+#endif
+
 void os_modules_start(void)
 {
-    if (has_loader()) {
-        int error = errno;
-        object_finder finder;
-        *(void **)&finder = dlsym(RTLD_DEFAULT, "_dl_find_object");
-        __atomic_store_n(&find_object, finder, __ATOMIC_RELAXED);
-        errno = error;
-    }
+    int error = errno;
+    object_finder finder;
+    *(void **)&finder = find_in_libc(finder_name);
+    __atomic_store_n(&find_object, finder, __ATOMIC_RELAXED);
+    errno = error;
 }
 
 /* splitmix64's finish: each bit of the result depends on all of value. */
@@ -160,13 +196,8 @@ bool os_module_find(uintptr_t address, struct os_module *module)
 
 void *os_unwinder_find(const char *name)
 {
-    if (!has_loader()) {
-        return find_linked(name);
-    }
     int error = errno;
-    /* Bound at once: a first call through the loader's lazy binding would be one from malloc. */
-    void *library = dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
-    void *found = library != NULL ? dlsym(library, name) : NULL;
+    void *found = find_in_libgcc(name);
     errno = error;
     return found;
 }

@@ -370,11 +370,6 @@ const char *os_environment(const char *name)
     return NULL;
 }
 
-bool os_libc_has_started(void)
-{
-    return environ != NULL;
-}
-
 bool os_link_text(const char *path, char *buffer, size_t size_bytes)
 {
     int saved_errno = errno;
