@@ -1,5 +1,5 @@
-/* test_profiling.c: goal: turning profiling on and off changes the modes of threads, their draws and
- * their trust in sizes, and nothing else.
+/* test_profiling.c: goal: turning profiling on and off changes the modes of threads, their draws
+ * and their trust in sizes, and nothing else.
  * Method: the front of the calling thread is looked at.
  */
 #include "upper_floors.h"
