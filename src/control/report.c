@@ -136,12 +136,13 @@ static void print_option(struct printer *printer, unsigned index)
     print(printer, "\n");
 }
 
-static void print_config(struct printer *printer)
+/* Each name that begins so, and has a value. */
+static void print_names(struct printer *printer, const char *prefix)
 {
     const size_t no_indices[CTL_DEPTH_MAX] = {0};
     for (unsigned row = 0; ctl_path(row) != NULL; row++) {
         struct ctl_value value;
-        if (text_is_same_for(ctl_path(row), "config.", 7) &&
+        if (text_is_same_for(ctl_path(row), prefix, strlen(prefix)) && ctl_has_value(row) &&
             ctl_value(row, no_indices, &value) == 0) {
             print(printer, "  %s: ", ctl_path(row));
             print_value(printer, &value);
@@ -162,7 +163,7 @@ static void print_general(struct printer *printer)
     print(printer, "Version: \"%s\"\n", ctl_version);
     print(printer, "Implementation: \"%s\"\n", ctl_dg_version);
     print(printer, "Build-time option settings\n");
-    print_config(printer);
+    print_names(printer, "config.");
     print(printer, "System configuration\n");
     print(printer, "  system.thp_mode: \"%s\"\n", report_thp_mode());
     print(printer, "Run-time option settings\n");
@@ -172,6 +173,8 @@ static void print_general(struct printer *printer)
     for (unsigned i = 0; option_row(i) != NULL; i++) {
         print_option(printer, i);
     }
+    print(printer, "Profiling settings\n");
+    print_names(printer, "prof.");
     struct ctl_value arenas;
     print(printer, "Arenas: %lu\n", value_of("arenas.narenas", &arenas) ? arenas.number : 0);
     print(printer, "Quantum size: %u\n", (unsigned)QUANTUM);

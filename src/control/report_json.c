@@ -248,6 +248,7 @@ static void put_general(struct json *json)
     put_text(json, report_thp_mode());
     close_group(json, '}');
     put_options(json);
+    put_object(json, "prof", "prof.", mib);
     open_object(json, "arenas");
     put_members(json, &(struct members){"arenas.", "", NULL, mib});
     put_array(json, "bin", &(struct members){"arenas.bin.<i>.", "", NULL, mib},
