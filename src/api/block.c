@@ -569,12 +569,37 @@ static void *malloc_large(struct cache *cache, size_t size_bytes)
     return block;
 }
 
+/* Most requests of a thread that samples go the ways of one that does not. */
+static NOINLINE void *malloc_in_a_mode(struct cache *cache, uint32_t mode, size_t size_bytes)
+{
+    if (mode != MODE_SAMPLE) {
+        return malloc_any(size_bytes);
+    }
+    if (size_bytes > CACHED_SIZE_MAX) {
+        size_t usable = bits_round_up(size_bytes, PAGE_BYTES);
+        if (usable - 1 >= large_direct_max || sampling_will_be_due(&cache->sampling, usable)) {
+            return malloc_any(size_bytes);
+        }
+        (void)sampling_is_due(&cache->sampling, usable);
+        return malloc_large(cache, size_bytes);
+    }
+    uint8_t class_index = class_of_code(size_code[(size_bytes + 7) >> 3]);
+    if (cache_sample_is_due(cache, class_index)) {
+        return malloc_any(size_bytes);
+    }
+    void *block = cache_alloc(cache, class_index);
+    return LIKELY(block != NULL) ? block : out_of_memory("malloc");
+}
+
 void *malloc_slow(size_t size_bytes)
 {
     struct cache_front *front = thread_front_now();
     struct cache *cache = front->cache;
-    if (UNLIKELY(cache == NULL) || UNLIKELY(front->mode != 0)) {
+    if (UNLIKELY(cache == NULL)) {
         return malloc_any(size_bytes);
+    }
+    if (UNLIKELY(front->mode != 0)) {
+        return malloc_in_a_mode(cache, front->mode, size_bytes);
     }
     if (size_bytes > CACHED_SIZE_MAX) {
         return malloc_large(cache, size_bytes);

@@ -196,7 +196,7 @@ uint64_t sampling_draw(struct sampling *sampling, uint64_t size_bytes, uint64_t 
 
 bool sampling_is_due(struct sampling *sampling, size_t usable_bytes)
 {
-    if (sampling->lg_period != 0 && sampling->countdown_bytes >= usable_bytes) {
+    if (!sampling_will_be_due(sampling, usable_bytes)) {
         sampling->countdown_bytes -= usable_bytes;
         return false;
     }

@@ -58,8 +58,12 @@ void sampling_end(struct sampling *sampling);
  * the draw is to be repeated after `most` blocks. */
 uint64_t sampling_draw(struct sampling *sampling, uint64_t size_bytes, uint64_t most);
 
-/* Whether a block past the bins is sampled; it is counted. */
+/* Whether a block past the bins is sampled; it is counted. The latter only says so beforehand. */
 bool sampling_is_due(struct sampling *sampling, size_t usable_bytes);
+static inline bool sampling_will_be_due(const struct sampling *sampling, size_t usable_bytes)
+{
+    return sampling->lg_period == 0 || sampling->countdown_bytes < usable_bytes;
+}
 
 /* Takes a sample of the call that runs, for a block that is about to be made. Result: its mark; 0:
  * there is no memory for it, or the thread is taking a sample. */
