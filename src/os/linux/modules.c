@@ -39,9 +39,9 @@ extern const Elf64_Ehdr __ehdr_start __attribute__((weak, visibility("hidden")))
 
 /* What only profiling needs of libc and libgcc is looked up when it starts: in a shared library
  * each would be one more name for the loader at each start. The archive for programs that are not
- * PIC, or are PIE, refers to it instead, weakly: a static program has no libgcc_s.so.1 to load, and the
- * linker warns of each that names dlopen. Other programs that it is linked into have libgcc or do
- * not: those of C++ and Rust do. */
+ * PIC, or are PIE, refers to it instead, weakly: a static program has no libgcc_s.so.1 to load, and
+ * the linker warns of each that names dlopen. Other programs that it is linked into have libgcc or
+ * do not: those of C++ and Rust do. */
 #if !defined(__PIC__) || defined(__PIE__)
 /* By another name: newer headers declare it, with a type of their own. */
 extern int linked_finder(void *, struct found_object *) __asm__("_dl_find_object")
