@@ -100,6 +100,36 @@ int write_thread_prof_active(const size_t *mib, const void *new_value)
     return thread_refuse_samples(!flag_at(new_value)) ? 0 : EAGAIN;
 }
 
+static struct lock_counters lock_sum; /* under the control lock */
+
+static void add_lock(struct lock *lock)
+{
+    struct lock_counters counters = lock_counters(lock);
+    lock_sum.acquire_count += counters.acquire_count;
+    lock_sum.sleep_count += counters.sleep_count;
+    lock_sum.spin_count += counters.spin_count;
+    lock_sum.owner_change_count += counters.owner_change_count;
+    lock_sum.sleep_ns += counters.sleep_ns;
+    if (counters.sleep_max_ns > lock_sum.sleep_max_ns) {
+        lock_sum.sleep_max_ns = counters.sleep_max_ns;
+    }
+    if (counters.sleepers_max > lock_sum.sleepers_max) {
+        lock_sum.sleepers_max = counters.sleepers_max;
+    }
+}
+
+/* A counter of all locks of the tallies; as it is now, not when the last snapshot was taken. */
+int read_prof_lock(const size_t *mib, size_t argument, struct ctl_value *value)
+{
+    (void)mib;
+    lock_acquire(control_lock());
+    lock_sum = (struct lock_counters){0};
+    sampler_visit_locks(add_lock);
+    memcpy(&value->number, (const char *)&lock_sum + argument, sizeof value->number);
+    lock_release(control_lock());
+    return 0;
+}
+
 /* Letters, digits, signs, spaces and tabs. */
 static bool is_name(const char *text)
 {

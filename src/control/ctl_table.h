@@ -130,7 +130,7 @@ NAME("stats.background_thread.run_interval", U64, read_snapshot, NULL, SUM(helpe
 LOCK_NAMES("stats.mutexes.background_thread", read_zero, 0)
 LOCK_NAMES("stats.mutexes.max_per_bg_thd", read_zero, 0)
 LOCK_NAMES("stats.mutexes.ctl", read_snapshot, SUM(control_lock))
-LOCK_NAMES("stats.mutexes.prof", read_zero, 0)
+LOCK_NAMES("stats.mutexes.prof", read_prof_lock, 0)
 LOCK_NAMES("stats.mutexes.prof_thds_data", read_zero, 0)
 LOCK_NAMES("stats.mutexes.prof_dump", read_zero, 0)
 LOCK_NAMES("stats.mutexes.prof_recent_alloc", read_zero, 0)

@@ -451,5 +451,6 @@ int act_reset_locks(const size_t *mib, const void *new_value)
     (void)mib;
     (void)new_value;
     statistics_reset_locks();
+    sampler_visit_locks(lock_reset_counters);
     return 0;
 }

@@ -138,12 +138,34 @@ static void sums_are_an_option(void **state)
     assert_int_equal(call("prof.stats.bins.3.accum", NULL, NULL, &sums, length), EPERM);
 }
 
+static uint64_t lock_count(void)
+{
+    uint64_t count = 0;
+    size_t length = sizeof count;
+    assert_int_equal(call("stats.mutexes.prof.num_ops", &count, &length, NULL, 0), 0);
+    return count;
+}
+
+static void locks_are_counted(void **state)
+{
+    (void)state;
+    uint64_t before = lock_count();
+    profiling_set_active(true);
+    void *block = API(malloc)(40);
+    API(free)(block);
+    profiling_set_active(false);
+    /* Reading takes 65 locks too, a sample four and more. */
+    assert_true(lock_count() >= before + 65 + 4);
+    assert_int_equal(call("stats.mutexes.reset", NULL, NULL, NULL, 0), 0);
+    assert_true(lock_count() < 2 * 65 + 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(closed_names_are_no_names), cmocka_unit_test(switches_do_what_they_say),
         cmocka_unit_test(resets_are_checked),        cmocka_unit_test(names_are_checked),
-        cmocka_unit_test(sums_are_an_option),
+        cmocka_unit_test(sums_are_an_option),        cmocka_unit_test(locks_are_counted),
     };
     return cmocka_run_group_tests(tests, start_allocator, NULL);
 }
