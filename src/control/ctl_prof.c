@@ -101,6 +101,7 @@ int write_thread_prof_active(const size_t *mib, const void *new_value)
 }
 
 static struct lock_counters lock_sum; /* under the control lock */
+static uint64_t lock_sum_epoch;       /* likewise: of which snapshot it is */
 
 static void add_lock(struct lock *lock)
 {
@@ -118,13 +119,22 @@ static void add_lock(struct lock *lock)
     }
 }
 
-/* A counter of all locks of the tallies; as it is now, not when the last snapshot was taken. */
+/* A counter of all locks of the tallies, as they were when it was first asked for since the last
+ * snapshot. */
 int read_prof_lock(const size_t *mib, size_t argument, struct ctl_value *value)
 {
     (void)mib;
+    uint64_t epoch;
+    int error = statistics_read_whole(offsetof(struct statistics, epoch), &epoch);
+    if (error != 0) {
+        return error;
+    }
     lock_acquire(control_lock());
-    lock_sum = (struct lock_counters){0};
-    sampler_visit_locks(add_lock);
+    if (epoch != lock_sum_epoch) {
+        lock_sum_epoch = epoch;
+        lock_sum = (struct lock_counters){0};
+        sampler_visit_locks(add_lock);
+    }
     memcpy(&value->number, (const char *)&lock_sum + argument, sizeof value->number);
     lock_release(control_lock());
     return 0;
