@@ -57,7 +57,8 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(read_default_cache_limit) X(read_cached_classes) X(read_background) \
     X(read_background_limit) X(read_thread_counter) X(read_thread_peak) \
     X(read_arena_growth) X(read_arena_oversize) X(read_active_address) \
-    X(read_prof_active) X(read_prof_lock) X(read_prof_thread_init) X(read_prof_lg_sample) X(read_thread_prof_active)
+    X(read_prof_active) X(read_prof_lock) X(read_prof_thread_init) X(read_prof_lg_sample) \
+    X(read_thread_prof_active)
 #define CTL_WRITERS(X) \
     X(write_epoch) X(write_thread_arena) X(write_cache_enabled) X(act_cache_flush) \
     X(act_thread_idle) X(act_arena_decay) X(act_arena_purge) X(write_arena_dss) \

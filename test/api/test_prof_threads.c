@@ -17,7 +17,7 @@
 
 const char *malloc_conf = "prof:true,lg_prof_sample:0,prof_stats:true";
 
-enum { HANG_SECONDS = 160, FORKS = 60 };
+enum { HANG_SECONDS = 160, FORKS = 300, CHILD_HANG_SECONDS = 30 };
 
 static _Atomic bool ends;
 static _Atomic unsigned signals_seen;
@@ -99,7 +99,7 @@ static void fork_once(void)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        (void)alarm(HANG_SECONDS);
+        (void)alarm(CHILD_HANG_SECONDS);
         void *block = malloc(300);
         bool sampled = samples_of(300, "accum").count > before;
         free(block);
@@ -115,7 +115,8 @@ static void all_at_once(void **state)
 {
     (void)state;
     static void *(*const bodies[])(void *) = {allocate_all_the_while, unwind_all_the_while,
-                                              load_all_the_while, visit_all_the_while};
+                                              allocate_all_the_while, load_all_the_while,
+                                              visit_all_the_while};
     enum { BODIES = sizeof bodies / sizeof bodies[0] };
     pthread_t threads[BODIES];
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
