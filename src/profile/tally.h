@@ -10,8 +10,12 @@
  * sums); a trace as long as a tally has it; a thread's record as long as the thread or a tally.
  * After a reset no visit finds the tallies from before, which wait for the last of their blocks.
  *
- * Blocks may be freed by any thread: sums change under the lock of a stripe of the table, which the
- * hash picks. No two of these locks are ever held at once, but at fork.
+ * Blocks may be freed by any thread: sums change under the lock of a stripe of the table. A trace
+ * and all its tallies are in one stripe, which the trace's hash picks. No two of these locks are
+ * ever held at once, but at fork.
+ *
+ * A walk reads everything while the others go on: it holds a lock only to copy the next few
+ * numbers, and keeps its place by uses of its own.
  *
  * Thread safety: all functions may be called by any thread; none allocates from the program's heap.
  */
@@ -44,34 +48,48 @@ struct tally_sums {
     uint64_t weighted_bytes;   /* usable ones */
 };
 
+/* What one thread, one trace or all sampled. */
+struct tally_counts {
+    struct tally_sums live;
+    struct tally_sums all; /* 0 unless all sums are kept */
+};
+
 /* Made with a thread's first sample. */
 struct profiled_thread {
     uint64_t number;              /* immutable: in the order of first samples, from 0 on */
-    _Atomic uint32_t uses;        /* tallies, and the thread itself; acquire and release */
+    _Atomic uint32_t uses;        /* tallies, the thread itself, a walk; acquire and release */
     char name[THREAD_NAME_BYTES]; /* "" for none; under the pool's lock */
     struct profiled_thread *next; /* of the free ones: under the pool's lock */
+    uint64_t walk;                /* number of the last walk that met it: its own, like the rest */
+    struct profiled_thread *walk_next;
+    struct tally_counts walk_counts;
 };
 
 struct trace {
-    struct trace *next; /* in its bucket, or of the free ones: under that lock, like uses */
-    uint64_t hash;      /* immutable, like what follows but uses */
+    struct trace *next;    /* in its bucket, or of the free ones: under that lock, like the next */
+    struct tally *tallies; /* of it */
+    uint64_t hash;         /* immutable, like what follows but uses */
     uint32_t depth;
-    uint32_t uses;     /* tallies */
+    uint32_t uses;     /* tallies, and a walk */
     uintptr_t frame[]; /* return addresses, innermost first */
 };
 
 struct tally {
-    struct tally *next; /* in its bucket, or of the free ones */
-    struct trace *trace;
-    struct profiled_thread *thread;
-    uint64_t hash;
-    struct tally_sums live; /* under the stripe's lock */
-    struct tally_sums all;  /* likewise; 0 unless all sums are kept */
-    uint8_t lg_period;      /* immutable */
-    bool is_left;           /* under the stripe's lock: left out of the table by a reset */
+    struct tally *next;             /* in its bucket, or of the free ones */
+    struct tally *next_of_trace;    /* under the stripe's lock, like what follows */
+    struct tally **link_of_trace;   /* what points at it in that list */
+    struct trace *trace;            /* immutable */
+    struct profiled_thread *thread; /* likewise */
+    uint32_t chain;                 /* likewise: its bucket, and its stripe */
+    uint8_t lg_period;              /* likewise */
+    bool is_left;                   /* by a reset: it is in no list any more */
+    bool is_walked;                 /* a walk stands on it: it stays */
+    struct tally_sums live;
+    struct tally_sums all; /* 0 unless all sums are kept */
 };
 
 enum { TALLY_ALIGNMENT = 64 }; /* of the address of a tally: marks use the bits for more */
+static_assert(sizeof(struct tally) == 2 * TALLY_ALIGNMENT, "two cache lines");
 
 /* Before the first sample: whether all sums are kept. */
 void tally_start(bool keeps_all);
@@ -97,6 +115,28 @@ void tally_reset(void);
 
 /* Visits each tally, under the lock of its stripe: no sum of it changes meanwhile. */
 void tally_visit(void (*visit)(const struct tally *tally, void *opaque), void *opaque);
+
+/* A walk through all sums: the whole and the threads, as they are when it begins; then each trace,
+ * and the tallies of each, as they are when it gets there. One walk at a time. */
+struct tally_walk {
+    struct tally_counts counts; /* of the whole */
+    uint64_t trace_count;       /* traces with live blocks */
+    struct profiled_thread *threads;
+    struct trace *trace; /* where it stands */
+    struct tally *tally; /* the next one of the trace */
+    unsigned chain;      /* the next one */
+};
+void tally_walk_begin(struct tally_walk *walk);
+/* The next thread, and its counts in walk_counts: `thread` is the one before, or NULL. NULL behind
+ * the last. */
+struct profiled_thread *tally_walk_thread(const struct tally_walk *walk,
+                                          const struct profiled_thread *thread);
+/* The next trace, whose frames stay until the one after it, and its counts; NULL behind the last:
+ * the walk is over. */
+const struct trace *tally_walk_trace(struct tally_walk *walk, struct tally_counts *counts);
+/* The next tally of that trace: its counts and the number of its thread. False behind the last. */
+bool tally_walk_tally(struct tally_walk *walk, struct tally_counts *counts, uint64_t *number);
+void tally_walk_end(struct tally_walk *walk);
 
 /* For fork, and the statistics of locks: visits all locks in their order. */
 void tally_visit_locks(void (*visit)(struct lock *lock));

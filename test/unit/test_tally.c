@@ -1,8 +1,8 @@
 /* test_tally.c: goal: tallies hold the sums of the samples that live, by trace and thread, whoever
  * frees them; what is over serves again.
  * Method: random samples beside a naive model of all pairs of 40 traces and 5 threads; the bytes of
- * the allocator's own memory before and after; threads that free each other's samples; a table that
- * keeps all sums, in a child.
+ * the allocator's own memory before and after; threads that free each other's samples, with walks
+ * meanwhile; a table that keeps all sums, in a child.
  */
 #include "unit_check.h"
 
@@ -105,6 +105,63 @@ static void expect_model(void)
     assert_int_equal(visited, expected);
 }
 
+static void add_model(struct tally_sums *sums, const struct tally_sums *more)
+{
+    sums->objects += more->objects;
+    sums->usable_bytes += more->usable_bytes;
+    sums->requested_bytes += more->requested_bytes;
+    sums->weighted_objects += more->weighted_objects;
+    sums->weighted_bytes += more->weighted_bytes;
+}
+
+/* The counts of a walk's trace and of each of its tallies, which it consumes. Result: its number.
+ */
+static unsigned expect_walked_trace(struct tally_walk *walk, const struct trace *trace,
+                                    const struct tally_counts *counts)
+{
+    struct tally like = {.trace = (struct trace *)trace};
+    unsigned number = trace_of(&like);
+    struct tally_sums sum = {.objects = 0};
+    struct tally_counts each;
+    uint64_t thread;
+    while (tally_walk_tally(walk, &each, &thread)) {
+        assert_true(thread >= threads[0]->number && thread <= threads[THREADS - 1]->number);
+        struct tally_sums *expected = &model[number][thread - threads[0]->number];
+        assert_memory_equal(&each.live, expected, sizeof each.live);
+        add_model(&sum, &each.live);
+    }
+    assert_memory_equal(&counts->live, &sum, sizeof sum);
+    return number;
+}
+
+/* A walk meets each trace with live blocks once, and its sums are those of the model. */
+static void expect_walk(void)
+{
+    bool met[TRACES] = {false};
+    struct tally_walk walk;
+    struct tally_counts counts;
+    struct tally_sums whole = {.objects = 0};
+    struct tally_sums of_threads = {.objects = 0};
+    const struct trace *trace;
+    uint64_t traces = 0;
+    tally_walk_begin(&walk);
+    while ((trace = tally_walk_trace(&walk, &counts)) != NULL) {
+        unsigned number = expect_walked_trace(&walk, trace, &counts);
+        assert_false(met[number]);
+        met[number] = true;
+        traces++;
+        add_model(&whole, &counts.live);
+    }
+    struct profiled_thread *thread = NULL;
+    while ((thread = tally_walk_thread(&walk, thread)) != NULL) {
+        add_model(&of_threads, &thread->walk_counts.live);
+    }
+    assert_int_equal(walk.trace_count, traces);
+    assert_memory_equal(&walk.counts.live, &whole, sizeof whole);
+    assert_memory_equal(&of_threads, &whole, sizeof whole);
+    tally_walk_end(&walk);
+}
+
 static void sums_agree_with_a_model(void **state)
 {
     (void)state;
@@ -131,6 +188,7 @@ static void sums_agree_with_a_model(void **state)
         }
         if (step % 5000 == 0) {
             expect_model();
+            expect_walk();
         }
     }
     for (unsigned i = 0; i < SAMPLES; i++) {
@@ -207,6 +265,50 @@ static void threads_at_one_trace_have_tallies_of_their_own(void **state)
     }
 }
 
+/* What is freed, and comes anew, where a walk stands: it goes on, and what is over ends with it. */
+static void a_walk_keeps_its_place(void **state)
+{
+    (void)state;
+    enum { OWN = 3 };
+    struct sample_size size = {100, 90, 65536, 19};
+    struct profiled_thread *own[OWN];
+    struct tally *tallies[OWN];
+    struct tally_walk walk;
+    struct tally_counts counts;
+    uint64_t number;
+    size_t before = meta_bytes();
+    for (unsigned round = 0; round < 1000; round++) {
+        for (unsigned i = 0; i < OWN; i++) {
+            own[i] = tally_thread_begin();
+            tallies[i] = tally_add(own[i], frames[9], depths[9], &size);
+        }
+        tally_walk_begin(&walk);
+        const struct trace *trace = tally_walk_trace(&walk, &counts);
+        assert_int_equal(trace->depth, depths[9]);
+        assert_int_equal(counts.live.objects, OWN);
+        assert_int_equal(walk.counts.live.objects, OWN);
+        assert_true(round % 3 == 0 || tally_walk_tally(&walk, &counts, &number));
+        for (unsigned i = 0; i < OWN; i++) {
+            tally_remove(tallies[i], &size);
+            tally_thread_end(own[i]);
+        }
+        assert_memory_equal(trace->frame, frames[9], depths[9] * sizeof frames[9][0]);
+        unsigned left = 0;
+        while (tally_walk_tally(&walk, &counts, &number)) {
+            assert_int_equal(counts.live.objects, 0);
+            left++;
+        }
+        assert_int_equal(left, 1);
+        if (round % 2 == 0) {
+            assert_null(tally_walk_trace(&walk, &counts));
+        }
+        tally_walk_end(&walk);
+        before = round == 0 ? meta_bytes() : before;
+    }
+    assert_int_equal(meta_bytes(), before);
+    expect_model();
+}
+
 /* Each thread frees what another one sampled. */
 enum { WORKERS = 4, HANDED = 64, ROUNDS_EACH = 20000 };
 static _Atomic(struct tally *) handed[HANDED];
@@ -240,6 +342,20 @@ static void threads_free_what_others_sampled(void **state)
     pthread_t workers[WORKERS];
     for (uintptr_t i = 0; i < WORKERS; i++) {
         assert_int_equal(pthread_create(&workers[i], NULL, work, (void *)i), 0);
+    }
+    struct tally_walk walk;
+    struct tally_counts counts;
+    for (unsigned i = 0; i < 200; i++) {
+        tally_walk_begin(&walk);
+        while (tally_walk_trace(&walk, &counts) != NULL) {
+            uint64_t objects = 0;
+            uint64_t number;
+            while (tally_walk_tally(&walk, &counts, &number)) {
+                objects += counts.live.objects;
+            }
+            assert_true(objects <= HANDED + WORKERS);
+        }
+        tally_walk_end(&walk);
     }
     for (unsigned i = 0; i < WORKERS; i++) {
         assert_int_equal(pthread_join(workers[i], NULL), 0);
@@ -289,6 +405,7 @@ int main(void)
         cmocka_unit_test(surplus_frames_are_cut),
         cmocka_unit_test(what_is_over_serves_again),
         cmocka_unit_test(threads_at_one_trace_have_tallies_of_their_own),
+        cmocka_unit_test(a_walk_keeps_its_place),
         cmocka_unit_test(threads_free_what_others_sampled),
         cmocka_unit_test(all_sums_stay_where_they_are_kept),
     };
