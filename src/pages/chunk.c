@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "os/os.h"
 #include "pages/extent.h"
+#include "pages/mapped.h"
 #include "pages/meta.h"
 
 #include <string.h>
@@ -77,6 +78,13 @@ static struct chunk *new_descriptor(char *unit_base, unsigned first, unsigned co
     return chunk;
 }
 
+/* Pool lock held. */
+static void count_mapped(ptrdiff_t bytes)
+{
+    pool.mapped_bytes += (size_t)bytes;
+    mapped_change(bytes);
+}
+
 /* Maps address space for some whole chunks. Pool lock held. */
 static bool map_raw(size_t growth_bytes)
 {
@@ -95,7 +103,7 @@ static bool map_raw(size_t growth_bytes)
         }
         pool.raw = base;
         pool.raw_chunks = count;
-        pool.mapped_bytes += count * CHUNK_BYTES;
+        count_mapped((ptrdiff_t)(count * CHUNK_BYTES));
         return true;
     }
     return false;
@@ -156,7 +164,7 @@ static struct chunk *map_partial(unsigned page_count)
         size_t bytes = cut_to_one_unit(&piece, size);
         struct chunk *chunk = bytes < least ? NULL : own_part(piece, bytes);
         if (chunk != NULL) {
-            pool.mapped_bytes += bytes;
+            count_mapped((ptrdiff_t)bytes);
             return chunk;
         }
         if (!os_unmap(piece, bytes)) {
@@ -181,7 +189,7 @@ static NOINLINE struct chunk *take_break(void)
         pool.raw_break = NULL;
         chunk->from_break = true;
         map_set_owner(base, chunk);
-        pool.mapped_bytes += CHUNK_BYTES;
+        count_mapped(CHUNK_BYTES);
     }
     return chunk;
 }
@@ -276,7 +284,7 @@ NOINLINE bool chunk_unmap(struct chunk *chunk)
         return !map_claim_owner(first, chunk);
     }
     lock_acquire(&pool.lock);
-    pool.mapped_bytes -= bytes;
+    count_mapped(-(ptrdiff_t)bytes);
     keep_bare(chunk);
     lock_release(&pool.lock);
     return true;

@@ -9,6 +9,7 @@
 #include "os/os.h"
 #include "pages/extent.h"
 #include "pages/idle.h"
+#include "pages/mapped.h"
 #include "pages/meta.h"
 #include "pages/thp.h"
 
@@ -107,10 +108,17 @@ static void drop_descriptor(struct huge *descriptor)
     huge.free_descriptors = descriptor;
 }
 
+/* Lock held. */
+static void count_mapped(ptrdiff_t bytes)
+{
+    huge.statistics.mapped_bytes += (size_t)bytes;
+    mapped_change(bytes);
+}
+
 /* The mapping is no longer there. Lock held. */
 static void end_mapping(struct huge *entry)
 {
-    huge.statistics.mapped_bytes -= entry->map_bytes;
+    count_mapped(-(ptrdiff_t)entry->map_bytes);
     drop_descriptor(entry);
 }
 
@@ -223,7 +231,7 @@ static struct huge *map_new(size_t size_bytes, size_t alignment)
     }
     *entry = (struct huge){.base = base, .map_bytes = map_bytes};
     choose_page_size(entry, size_bytes);
-    huge.statistics.mapped_bytes += map_bytes;
+    count_mapped((ptrdiff_t)map_bytes);
     return entry;
 }
 
@@ -283,7 +291,7 @@ struct huge *huge_adopt(void *arena, struct extent *extent, size_t size_bytes)
                                .arena = arena,
                                .extent = extent};
         map_set_code(entry->base, CODE_HUGE);
-        huge.statistics.mapped_bytes += entry->map_bytes;
+        count_mapped((ptrdiff_t)entry->map_bytes);
         add_live_bytes(size_bytes);
         huge.statistics.live_count++;
         huge.statistics.alloc_count++;
@@ -407,7 +415,7 @@ static void account_size(struct huge *entry, size_t size_bytes)
 
 static void account_map(struct huge *entry, size_t map_bytes)
 {
-    huge.statistics.mapped_bytes += map_bytes - entry->map_bytes;
+    count_mapped((ptrdiff_t)(map_bytes - entry->map_bytes));
     entry->map_bytes = map_bytes;
     if (entry->touched_bytes > map_bytes) {
         entry->touched_bytes = map_bytes;
