@@ -26,6 +26,7 @@ enum lock_rank {
     LOCK_HELPER,     /* making and ending helper threads; not held by fork */
     LOCK_START,      /* start of the process */
     LOCK_CONTROL,    /* mallctl state */
+    LOCK_DUMP,       /* writing a heap profile */
     LOCK_THREADS,    /* list of thread caches */
     LOCK_QUARANTINE, /* blocks that are held back */
     LOCK_TALLY,      /* one stripe of the profiler's tallies */
