@@ -22,6 +22,8 @@
 #include "os/os.h"
 #include "pages/hpa.h"
 #include "pages/meta.h"
+#include "profile/dump.h"
+#include "profile/dump_trigger.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -137,6 +139,7 @@ static void each_outer_lock(void (*visit)(struct lock *lock))
 {
     visit(&process.lock);
     visit(control_lock());
+    dump_visit_lock(visit);
     visit(threads_lock());
     visit(quarantine_lock());
     sampler_visit_locks(visit);
@@ -203,6 +206,12 @@ static void at_exit(void)
     report_print(NULL, NULL, options.stats_print_opts);
 }
 
+static void write_final_profile(void)
+{
+    profiling_prepare();
+    dump_at_exit();
+}
+
 static bool start_once(void)
 {
     bool first = false;
@@ -240,6 +249,9 @@ bool process_start(void)
         }
         if (options.stats_print) {
             (void)atexit(at_exit);
+        }
+        if (options.prof && options.prof_final) {
+            (void)atexit(write_final_profile);
         }
         if (options.prof && options.prof_active) {
             profiling_start_when_possible();

@@ -167,21 +167,21 @@ BOOLEAN(experimental_hpa_enforce_hugify, false, IDLE, "Asks for huge pages where
 INTEGER(experimental_hpa_max_purge_nhp, ssize_t, -1, -1, INT64_MAX, REFUSE, PLAIN, "",
         "Huge pages that one purge may break up; -1: any number.")
 BOOLEAN(prof, false, PLAIN, "Sample allocations for heap profiles.")
-TEXT(prof_prefix, "jeprof", IDLE, "How the names of profiles begin.")
+TEXT(prof_prefix, "jeprof", PLAIN, "How the names of profiles begin.")
 BOOLEAN(prof_active, true, PLAIN, "Sample from the start on.")
 BOOLEAN(prof_thread_active_init, true, PLAIN, "Sample in new threads.")
 INTEGER(prof_bt_max, unsigned, 128, 1, UINT32_MAX, CLIP, PLAIN, "", "Frames of a backtrace.")
 INTEGER(lg_prof_sample, size_t, 19, 0, 63, CLIP, PLAIN, "",
         "Mean bytes between samples, as a power of two.")
 BOOLEAN(prof_accum, false, PLAIN, "Profiles have sums since the start too.")
-INTEGER(lg_prof_interval, ssize_t, -1, -1, 63, REFUSE, IDLE, "",
+INTEGER(lg_prof_interval, ssize_t, -1, -1, 63, REFUSE, PLAIN, "",
         "Bytes between profiles that are written, as a power of two; -1: none.")
-BOOLEAN(prof_gdump, false, IDLE, "Write a profile at each new peak of memory.")
-BOOLEAN(prof_final, false, IDLE, "Write a profile at exit.")
-BOOLEAN(prof_leak, false, IDLE, "Report leaks at exit; sets prof.")
-BOOLEAN(prof_leak_error, false, IDLE, "Exit with an error after leaks; sets prof_leak.")
+BOOLEAN(prof_gdump, false, PLAIN, "Write a profile at each new peak of memory.")
+BOOLEAN(prof_final, false, PLAIN, "Write a profile at exit.")
+BOOLEAN(prof_leak, false, PLAIN, "Report leaks at exit; sets prof.")
+BOOLEAN(prof_leak_error, false, PLAIN, "Exit with an error after leaks; sets prof_leak.")
 BOOLEAN(prof_log, false, UNMIRRORED | IDLE, "Log samples from the start on.")
-BOOLEAN(prof_pid_namespace, false, IDLE, "Names of profiles have the number of the PID namespace.")
+BOOLEAN(prof_pid_namespace, false, PLAIN, "Names of profiles have the number of the PID namespace.")
 INTEGER(prof_recent_alloc_max, ssize_t, 0, -1, INT64_MAX, REFUSE, IDLE, "",
         "Samples whose records are kept; -1: all.")
 BOOLEAN(prof_stats, false, PLAIN, "Count samples by size class.")
@@ -189,7 +189,7 @@ BOOLEAN(prof_sys_thread_name, false, PLAIN, "Profiles have the system's names of
 CHOICE(prof_time_resolution, 0, "default\0high\0", IDLE, "The clock of the log.")
 CHOICE(prof_unwind, 0, "auto\0fp\0dwarf\0", PLAIN,
        "How stacks are walked: by unwind tables, by frame pointers, or by libgcc. Not in jemalloc.")
-BOOLEAN(prof_unbias, true, UNMIRRORED | IDLE, "Samples stand for what they were drawn from.")
+BOOLEAN(prof_unbias, true, UNMIRRORED, "Samples stand for what they were drawn from.")
 ABSENT(log, "Of builds with logging.")
 ABSENT(utrace, "Of builds for BSD.")
 ABSENT(hpa_sec_bytes_after_flush, "Gone in jemalloc 5.3.1; no error for abort_conf.")

@@ -58,7 +58,7 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(read_background_limit) X(read_thread_counter) X(read_thread_peak) \
     X(read_arena_growth) X(read_arena_oversize) X(read_active_address) \
     X(read_prof_active) X(read_prof_lock) X(read_prof_thread_init) X(read_prof_lg_sample) \
-    X(read_thread_prof_active)
+    X(read_thread_prof_active) X(read_prof_gdump) X(read_prof_interval)
 #define CTL_WRITERS(X) \
     X(write_epoch) X(write_thread_arena) X(write_cache_enabled) X(act_cache_flush) \
     X(act_thread_idle) X(act_arena_decay) X(act_arena_purge) X(write_arena_dss) \
@@ -66,7 +66,7 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(write_default_muzzy_decay) X(act_reset_locks) X(write_cache_limit) X(write_background) \
     X(write_background_limit) X(act_reset_peak) X(act_arena_reset) \
     X(act_arena_destroy) X(write_arena_growth) X(write_arena_oversize) \
-    X(write_prof_active) X(write_prof_thread_init) X(write_thread_prof_active)
+    X(write_prof_active) X(write_prof_thread_init) X(write_thread_prof_active) X(write_prof_gdump)
 #define CTL_CALLS(X) \
     X(call_arena_name) X(call_arena_lookup) X(call_query) X(call_batch_query) \
     X(call_batch_alloc) X(call_cache_create) X(call_cache_flush) X(call_cache_destroy) \
@@ -74,7 +74,8 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(call_arena_hooks) X(call_hook_install) X(call_hook_remove) X(call_hook_bytes) \
     X(call_hook_mistakes) X(call_prof_reset) X(call_thread_prof_name) \
     X(call_prof_hook_backtrace) X(call_prof_hook_sample) X(call_prof_hook_free) \
-    X(call_prof_bin_live) X(call_prof_bin_ever) X(call_prof_large_live) X(call_prof_large_ever)
+    X(call_prof_bin_live) X(call_prof_bin_ever) X(call_prof_large_live) X(call_prof_large_ever) \
+    X(call_prof_dump) X(call_prof_prefix) X(call_prof_hook_dump)
 /* clang-format on */
 
 #define X(name) int name(const size_t *mib, size_t argument, struct ctl_value *value);

@@ -8,6 +8,7 @@
 #include "config/options.h"
 #include "control/statistics.h"
 #include "os/modules.h"
+#include "pages/mapped.h"
 #include "profile/sampler.h"
 
 bool profiling_is_open(void)
@@ -20,10 +21,19 @@ bool profiling_is_active(void)
     return (thread_modes() & (MODE_SAMPLE | MODE_START_PROFILE)) != 0;
 }
 
+/* Control lock held. */
+static void start(void)
+{
+    if (!sampler_has_started()) {
+        (void)mapped_watch_peak(options.prof && options.prof_gdump);
+    }
+    sampler_start();
+}
+
 void profiling_prepare(void)
 {
     lock_acquire(control_lock());
-    sampler_start();
+    start();
     lock_release(control_lock());
 }
 
@@ -34,7 +44,7 @@ void profiling_set_active(bool active)
     }
     lock_acquire(control_lock());
     if (active) {
-        sampler_start();
+        start();
     }
     uint32_t before = thread_modes();
     uint32_t modes = before & ~(uint32_t)(MODE_SAMPLE | MODE_START_PROFILE);
@@ -58,7 +68,7 @@ void profiling_start_when_possible(void)
 void profiling_reset(unsigned lg_period)
 {
     lock_acquire(control_lock());
-    sampler_start();
+    start();
     bool changes = sampler_lg_period() != lg_period;
     sampler_reset(lg_period);
     if (changes) {

@@ -11,6 +11,8 @@
 #include "os/modules.h"
 #include "os/os.h"
 #include "profile/backtrace.h"
+#include "profile/dump.h"
+#include "profile/dump_trigger.h"
 
 #include <string.h>
 
@@ -147,6 +149,7 @@ void sampler_start(void)
         sampler.own_end = own.end;
     }
     tally_start(options.prof_accum);
+    dump_start();
     sampled_end = end_sample;
     atomic_store_explicit(&sampler.lg_period, (uint8_t)options.lg_prof_sample,
                           memory_order_relaxed);
@@ -292,6 +295,19 @@ uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, size_t usabl
     return mark;
 }
 
+/* No lock is held here, so a profile that is due is written. */
+static void count_towards_dump(struct sampling *sampling, uint64_t mark, size_t usable_bytes)
+{
+    if (dump_counts()) {
+        dump_count(draw_weight(tally_of(mark)->lg_period, usable_bytes), usable_bytes);
+    }
+    if (dump_is_due()) {
+        sampling->is_busy = true;
+        dump_serve();
+        sampling->is_busy = false;
+    }
+}
+
 void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, size_t usable_bytes)
 {
     sample_hook tell;
@@ -307,6 +323,7 @@ void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, s
         tell(block, size_bytes, (void **)trace->frame, trace->depth, usable_bytes);
         sampling->is_busy = false;
     }
+    count_towards_dump(sampling, mark, usable_bytes);
 }
 
 void sampler_take_back(uint64_t mark, size_t usable_bytes)
@@ -328,5 +345,6 @@ void sampler_forked(void)
 {
     if (sampler_has_started()) {
         backtrace_forked();
+        dump_forked();
     }
 }

@@ -6,6 +6,7 @@
  */
 #include "unit_check.h"
 
+#include "api/process.h"
 #include "base/print.h"
 #include "config/options.h"
 #include "control/profiling.h"
@@ -38,7 +39,7 @@ static int start(void **state)
     (void)state;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/a.heap", folder);
-    free(malloc(1));
+    assert_true(process_start());
     profiling_prepare();
     message_sink = hear;
     return 0;

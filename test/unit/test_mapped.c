@@ -4,6 +4,9 @@
  */
 #include "unit_check.h"
 
+#include "api/malloc.h"
+#include "api/process.h"
+#include "base/names.h"
 #include "pages/chunk.h"
 #include "pages/huge.h"
 #include "pages/mapped.h"
@@ -56,19 +59,19 @@ static void the_sum_is_that_of_all_mappings(void **state)
     static char *blocks[BLOCKS];
     (void)mapped_watch_peak(true);
     for (unsigned i = 0; i < BLOCKS; i++) {
-        blocks[i] = malloc(300000 << i % 6);
+        blocks[i] = API(malloc)(300000 << i % 6);
         assert_non_null(blocks[i]);
         expect_sum();
     }
     assert_true(take_peak());
     for (unsigned i = 0; i < BLOCKS; i++) {
-        blocks[i] = realloc(blocks[i], 100000 << (i + 2) % 8);
+        blocks[i] = API(realloc)(blocks[i], 100000 << (i + 2) % 8);
         assert_non_null(blocks[i]);
         expect_sum();
     }
     assert_true(take_peak());
     for (unsigned i = 0; i < BLOCKS; i++) {
-        free(blocks[i]);
+        API(free)(blocks[i]);
         expect_sum();
     }
     assert_false(take_peak());
@@ -80,6 +83,8 @@ int main(void)
         cmocka_unit_test(new_peaks_are_told),
         cmocka_unit_test(the_sum_is_that_of_all_mappings),
     };
-    free(malloc(1));
+    if (!process_start()) {
+        return 2;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ bool os_file_write(int file, const void *bytes, size_t size_bytes)
     const char *at = bytes;
     size_t left = size_bytes;
     while (left > 0) {
-        ssize_t count = write(file, at, left);
+        long count = syscall(SYS_write, file, at, left); /* no point of cancellation */
         if (count > 0) {
             at += count;
             left -= (size_t)count;
