@@ -309,6 +309,79 @@ static void a_walk_keeps_its_place(void **state)
     expect_model();
 }
 
+/* So many traces that some share a chain of the table: each walk meets all of them, and leaves them
+ * as they are. */
+static void walks_meet_traces_of_one_chain(void **state)
+{
+    (void)state;
+    static struct tally *tallies[SAMPLES];
+    struct sample_size size = {100, 90, 65536, 19};
+    struct profiled_thread *thread = tally_thread_begin();
+    struct tally_walk walk;
+    struct tally_counts counts;
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        uintptr_t own[2] = {0x5000, i};
+        tallies[i] = tally_add(thread, own, 2, &size);
+    }
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned met = 0;
+        tally_walk_begin(&walk);
+        assert_int_equal(walk.trace_count, SAMPLES);
+        while (tally_walk_trace(&walk, &counts) != NULL) {
+            assert_int_equal(counts.live.objects, 1);
+            met++;
+        }
+        assert_int_equal(met, SAMPLES);
+        tally_walk_end(&walk);
+    }
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        tally_remove(tallies[i], &size);
+    }
+    tally_thread_end(thread);
+    expect_model();
+}
+
+/* A reset in the middle of a walk ends the trace that it stands on; later ones are not met. */
+static void a_reset_ends_what_a_walk_stands_on(void **state)
+{
+    (void)state;
+    enum { OWN = 4 };
+    struct sample_size size = {100, 90, 65536, 19};
+    struct profiled_thread *own[OWN];
+    struct tally *tallies[OWN];
+    struct tally_walk walk;
+    struct tally_counts counts;
+    uint64_t number;
+    size_t before = 0;
+    for (unsigned round = 0; round < 100; round++) {
+        for (unsigned i = 0; i < OWN; i++) {
+            own[i] = tally_thread_begin();
+            tallies[i] = tally_add(own[i], frames[9], depths[9], &size);
+        }
+        tally_walk_begin(&walk);
+        assert_non_null(tally_walk_trace(&walk, &counts));
+        assert_int_equal(counts.live.objects, OWN);
+        assert_true(tally_walk_tally(&walk, &counts, &number));
+        for (unsigned i = 0; i < round % OWN; i++) {
+            tally_remove(tallies[i], &size);
+        }
+        tally_reset();
+        assert_true(tally_walk_tally(&walk, &counts, &number));
+        assert_false(tally_walk_tally(&walk, &counts, &number));
+        assert_null(tally_walk_trace(&walk, &counts));
+        tally_walk_end(&walk);
+        for (unsigned i = round % OWN; i < OWN; i++) {
+            tally_remove(tallies[i], &size);
+        }
+        for (unsigned i = 0; i < OWN; i++) {
+            tally_thread_end(own[i]);
+        }
+        before = round < OWN ? meta_bytes() : before;
+    }
+    assert_int_equal(meta_bytes(), before);
+    expect_model();
+}
+
 /* Each thread frees what another one sampled. */
 enum { WORKERS = 4, HANDED = 64, ROUNDS_EACH = 20000 };
 static _Atomic(struct tally *) handed[HANDED];
@@ -406,6 +479,8 @@ int main(void)
         cmocka_unit_test(what_is_over_serves_again),
         cmocka_unit_test(threads_at_one_trace_have_tallies_of_their_own),
         cmocka_unit_test(a_walk_keeps_its_place),
+        cmocka_unit_test(walks_meet_traces_of_one_chain),
+        cmocka_unit_test(a_reset_ends_what_a_walk_stands_on),
         cmocka_unit_test(threads_free_what_others_sampled),
         cmocka_unit_test(all_sums_stay_where_they_are_kept),
     };
