@@ -112,11 +112,13 @@ static void print_head(const struct tally_walk *walk)
     }
 }
 
+/* Readers look up each address less 1, so that it is the call's and not what follows it; but not
+ * the first, which they take for the place where the trace was taken. Ours is a call, too. */
 static void print_trace(const struct trace *trace, const struct tally_counts *counts)
 {
     dump_file_print("@");
     for (unsigned i = 0; i < trace->depth; i++) {
-        dump_file_print(" 0x%llx", (unsigned long long)trace->frame[i]);
+        dump_file_print(" 0x%llx", (unsigned long long)trace->frame[i] - (i == 0));
     }
     dump_file_print("\n  t*: ");
     print_counts(counts);

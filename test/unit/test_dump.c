@@ -88,7 +88,7 @@ static void the_text_is_that_of_heap_v2(void **state)
              (unsigned long long)one->number);
     snprintf(head_two, sizeof head_two, "  t%llu: 1: 64 [0: 0]\n", (unsigned long long)two->number);
     const char *format = "heap_v2/524288\n  t*: 3: 192 [0: 0]\n%s%s"
-                         "@ 0x401000 0x7f0000001234 0x55\n  t*: 3: 192 [0: 0]\n"
+                         "@ 0x400fff 0x7f0000001234 0x55\n  t*: 3: 192 [0: 0]\n"
                          "  t%llu: 1: 64 [0: 0]\n  t%llu: 2: 128 [0: 0]\n\nMAPPED_LIBRARIES:\n";
     snprintf(expected, sizeof expected, format, head_one, head_two, (unsigned long long)two->number,
              (unsigned long long)one->number);
@@ -105,7 +105,7 @@ static void the_text_is_that_of_heap_v2(void **state)
     assert_true(dump_write_to(path));
     read_profile(path);
     snprintf(expected, sizeof expected,
-             "heap_v2/524288\n  t*: 1: 1048576 [0: 0]\n  t%llu: 1: 1048576 [0: 0]\n@ 0x55\n"
+             "heap_v2/524288\n  t*: 1: 1048576 [0: 0]\n  t%llu: 1: 1048576 [0: 0]\n@ 0x54\n"
              "  t*: 1: 1048576 [0: 0]\n  t%llu: 1: 1048576 [0: 0]\n\nMAPPED_LIBRARIES:\n",
              (unsigned long long)two->number, (unsigned long long)two->number);
     assert_true(strncmp(text, expected, strlen(expected)) == 0);

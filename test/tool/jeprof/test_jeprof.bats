@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # jeprof as a program: what it is given wrong, it tells in one line, with status 1; help and
-# version; which of its arguments is the program. $DG_JEPROF names it.
+# version; which of its arguments is the program. $DG_JEPROF names it;
+# $DG_LIBRARY our library, if the build has one that programs can run on, and $DG_PATHS a program.
 
 setup() {
     cd "$BATS_TEST_TMPDIR" || exit 1
@@ -155,4 +156,15 @@ jeprof: the filters leave nothing" ]
             return 1
         }
     done
+}
+
+@test "a dump of our library names the line of the call, not the next" {
+    [ -n "$DG_LIBRARY" ] || skip "no library in this build"
+    line=$(grep -n 'void \*block = malloc' "$BATS_TEST_DIRNAME/profiled_paths.c" | cut -d: -f1)
+    MALLOC_CONF=prof:true,prof_final:true,lg_prof_sample:0,prof_prefix:own \
+        LD_PRELOAD=$DG_LIBRARY "$DG_PATHS"
+    run "$DG_JEPROF" --lines --show_bytes "$DG_PATHS" own.*.heap
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"profiled_paths.c:$line"* ]]
+    [[ "$output" != *"profiled_paths.c:$((line + 1))"* ]]
 }
