@@ -12,6 +12,7 @@
 #include "base/mistake.h"
 #include "base/print.h"
 #include "cache/quarantine.h"
+#include "control/remote.h"
 #include "heap/sampled.h"
 #include "heap/special.h"
 
@@ -212,6 +213,9 @@ void *block_alloc(const struct block_request *request)
     }
     if (UNLIKELY(thread_mode() > MODE_SAMPLE)) {
         guard_allocated(block, usable, request->zero);
+    }
+    if (remote_is_asked()) {
+        remote_serve();
     }
     return block;
 }
@@ -595,7 +599,7 @@ void *malloc_slow(size_t size_bytes)
 {
     struct cache_front *front = thread_front_now();
     struct cache *cache = front->cache;
-    if (UNLIKELY(cache == NULL)) {
+    if (UNLIKELY(cache == NULL) || remote_is_asked()) {
         return malloc_any(size_bytes);
     }
     if (UNLIKELY(front->mode != 0)) {

@@ -6,6 +6,7 @@
 
 #include "cache/thread.h"
 #include "config/options.h"
+#include "control/remote.h"
 #include "control/statistics.h"
 #include "os/modules.h"
 #include "pages/mapped.h"
@@ -21,6 +22,15 @@ bool profiling_is_active(void)
     return (thread_modes() & (MODE_SAMPLE | MODE_START_PROFILE)) != 0;
 }
 
+/* For programs outside. Control lock held. */
+static void publish(void)
+{
+    uint32_t has_sampled = sampler_has_started();
+    atomic_store_explicit(&remote_block.lg_period, sampler_lg_period(), memory_order_relaxed);
+    atomic_store_explicit(&remote_block.is_active, profiling_is_active(), memory_order_relaxed);
+    atomic_store_explicit(&remote_block.has_sampled, has_sampled, memory_order_relaxed);
+}
+
 /* Control lock held. */
 static void start(void)
 {
@@ -28,6 +38,7 @@ static void start(void)
         (void)mapped_watch_peak(options.prof && options.prof_gdump);
     }
     sampler_start();
+    publish();
 }
 
 void profiling_prepare(void)
@@ -37,11 +48,9 @@ void profiling_prepare(void)
     lock_release(control_lock());
 }
 
-void profiling_set_active(bool active)
+/* What it needs is loaded. */
+static void switch_active(bool active)
 {
-    if (active) {
-        sampler_load();
-    }
     lock_acquire(control_lock());
     if (active) {
         start();
@@ -52,7 +61,25 @@ void profiling_set_active(bool active)
     if (modes != before) {
         thread_set_modes(modes);
     }
+    publish();
     lock_release(control_lock());
+}
+
+void profiling_set_active(bool active)
+{
+    if (active) {
+        sampler_load();
+    }
+    switch_active(active);
+}
+
+bool profiling_activate_unloaded(void)
+{
+    bool can = sampler_load_nothing();
+    if (can) {
+        switch_active(true);
+    }
+    return can;
 }
 
 void profiling_start_when_possible(void)
@@ -71,6 +98,7 @@ void profiling_reset(unsigned lg_period)
     start();
     bool changes = sampler_lg_period() != lg_period;
     sampler_reset(lg_period);
+    publish();
     if (changes) {
         thread_set_modes(thread_modes()); /* All threads draw anew. */
     }

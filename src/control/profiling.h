@@ -19,6 +19,10 @@ bool profiling_is_open(void);
 bool profiling_is_active(void);
 void profiling_set_active(bool active);
 
+/* Turns it on without loading anything, so that the caller may be anywhere in the program. False
+ * when it must be loaded first: backtrace.h. */
+MUST_USE bool profiling_activate_unloaded(void);
+
 /* In MODE_START_PROFILE: begins, once libc has started. */
 void profiling_start_when_possible(void);
 

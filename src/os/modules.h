@@ -30,6 +30,10 @@ bool os_modules_can_start(void);
  * Idempotent. Until then only our own module is known. */
 void os_modules_start(void);
 
+/* The same where the caller may hold any lock: takes none, and does not allocate. False when other
+ * modules stay unknown. */
+MUST_USE bool os_modules_start_unloaded(void);
+
 /* The module that an address lies in. False when none is known there. */
 MUST_USE bool os_module_find(uintptr_t address, struct os_module *module);
 

@@ -441,6 +441,12 @@ bool backtrace_start(void)
     return true;
 }
 
+bool backtrace_start_unloaded(void)
+{
+    return options.prof_unwind == UNWIND_FP ||
+           __atomic_load_n(&unwind_all, __ATOMIC_RELAXED) != NULL || os_modules_start_unloaded();
+}
+
 void backtrace_forked(void)
 {
     memset(unwinders, 0, sizeof unwinders);

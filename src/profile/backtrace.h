@@ -39,6 +39,11 @@
  * had: frames that the tables here do not know are then left by their frame pointers. */
 bool backtrace_start(void);
 
+/* The same at any moment, under any lock: neither allocates nor asks the loader for anything. Frames
+ * that the tables here do not know are left by their frame pointers, unless libgcc is loaded
+ * already. False where the walks would know no other module than ours. */
+MUST_USE bool backtrace_start_unloaded(void);
+
 /* Return addresses into frames, the caller's own first, at most `most`. Result: how many. */
 unsigned backtrace_take(uintptr_t *frames, unsigned most);
 

@@ -225,6 +225,17 @@ bool dump_write_to(const char *path)
     return write_one(path, DUMP_MANUAL, NULL, false);
 }
 
+bool dump_take_name(enum dump_kind kind, char *path)
+{
+    lock_acquire(&dumps.lock);
+    bool has_names = !dump_name_is_off();
+    if (has_names) {
+        dump_name_next(kind, path);
+    }
+    lock_release(&dumps.lock);
+    return has_names;
+}
+
 bool dump_write_next(enum dump_kind kind)
 {
     return write_one(NULL, kind, NULL, false);

@@ -37,6 +37,9 @@ void dump_start(void);
 
 /* Writes a profile under a path: false when that fails. Says nothing. */
 MUST_USE bool dump_write_to(const char *path);
+/* The next name of a kind, for who wants to know it: into path, of DUMP_PATH_BYTES. False when the
+ * prefix is empty. */
+MUST_USE bool dump_take_name(enum dump_kind kind, char *path);
 /* The same under the next name of a kind; false, too, when the prefix is empty. */
 MUST_USE bool dump_write_next(enum dump_kind kind);
 /* The same for whoever cannot tell the program: a failure to write is one line, and with abort:true

@@ -138,6 +138,11 @@ void sampler_load(void)
     }
 }
 
+bool sampler_load_nothing(void)
+{
+    return sampler_has_started() || backtrace_start_unloaded();
+}
+
 void sampler_start(void)
 {
     if (sampler_has_started()) {

@@ -34,6 +34,8 @@ struct sampling {
 
 /* Loads what samples need; the first call may allocate much, and take the loader's lock. */
 void sampler_load(void);
+/* The same without the loader: libgcc's unwinder stays out. False where that does not do. */
+MUST_USE bool sampler_load_nothing(void);
 /* What comes after that, once; control lock held. Idempotent. */
 void sampler_start(void);
 /* Whether blocks may have been sampled in this process: from now on sized deallocation may not

@@ -78,6 +78,17 @@ bool os_modules_can_start(void)
 {
     return constructors_run;
 }
+
+static object_finder finder_unloaded(void)
+{
+    return linked_finder;
+}
+
+/* What is linked into the program is all of a static one. */
+static bool is_whole_program(void)
+{
+    return getauxval(AT_BASE) == 0;
+}
 #else
 /* Whether the program was started by a loader, which is what dlopen needs. */
 static bool has_loader(void)
@@ -108,7 +119,117 @@ bool os_modules_can_start(void)
 {
     return environ != NULL;
 }
+
+/* The tables of a module in memory by which the loader finds its symbols. */
+struct symbol_tables {
+    uintptr_t bias;
+    const Elf64_Sym *symbols;
+    const char *names;
+    const uint32_t *hash; /* DT_GNU_HASH */
+};
+
+/* An address in the dynamic section; glibc adds the bias to those of its loader where it can. */
+static uintptr_t table_address(uintptr_t bias, const Elf64_Dyn *row)
+{
+    return row->d_un.d_ptr < bias ? row->d_un.d_ptr + bias : row->d_un.d_ptr;
+}
+
+static bool read_tables(uintptr_t base, struct symbol_tables *tables)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)base;                   /* NOLINT */
+    const Elf64_Phdr *rows = (const Elf64_Phdr *)(base + header->e_phoff); /* NOLINT */
+    const Elf64_Dyn *dynamic = NULL;
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        if (rows[i].p_type == PT_DYNAMIC) {
+            dynamic = (const Elf64_Dyn *)(base + rows[i].p_vaddr); /* NOLINT */
+        }
+    }
+    *tables = (struct symbol_tables){.bias = base};
+    for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
+        const void *table = (const void *)table_address(base, dynamic); /* NOLINT */
+        switch (dynamic->d_tag) {
+        case DT_SYMTAB:
+            tables->symbols = table;
+            break;
+        case DT_STRTAB:
+            tables->names = table;
+            break;
+        case DT_GNU_HASH:
+            tables->hash = table;
+            break;
+        default:
+            break;
+        }
+    }
+    return tables->symbols != NULL && tables->names != NULL && tables->hash != NULL;
+}
+
+/* The hash function of DT_GNU_HASH, as ELF has it. */
+static uint32_t symbol_hash(const char *name)
+{
+    uint32_t hash = 5381;
+    for (; *name != '\0'; name++) {
+        hash = hash * 33 + (unsigned char)*name;
+    }
+    return hash;
+}
+
+/* DT_GNU_HASH: four numbers, a filter of words of 64 bits, buckets, and from symbol `first` on the
+ * hashes of symbols, each bucket's last one with bit 0 set. Result: an address, or 0. */
+static uintptr_t find_symbol(const struct symbol_tables *tables, const char *name)
+{
+    size_t name_bytes = strlen(name) + 1;
+    uint32_t bucket_count = tables->hash[0];
+    uint32_t first = tables->hash[1];
+    const uint32_t *buckets = tables->hash + 4 + (size_t)2 * tables->hash[2];
+    const uint32_t *hashes = buckets + bucket_count;
+    uint32_t wanted = symbol_hash(name);
+    uint32_t i = bucket_count != 0 ? buckets[wanted % bucket_count] : 0;
+    if (i < first) {
+        return 0;
+    }
+    for (bool is_last = false; !is_last; i++) {
+        uint32_t hash = hashes[i - first];
+        const Elf64_Sym *symbol = &tables->symbols[i];
+        if ((hash | 1) == (wanted | 1) && symbol->st_shndx != SHN_UNDEF &&
+            memcmp(tables->names + symbol->st_name, name, name_bytes) == 0) {
+            return tables->bias + symbol->st_value;
+        }
+        is_last = (hash & 1) != 0;
+    }
+    return 0;
+}
+
+/* glibc's loader has the function itself, and stays where it is. */
+static object_finder finder_unloaded(void)
+{
+    struct symbol_tables tables;
+    uintptr_t loader = getauxval(AT_BASE);
+    object_finder finder = NULL;
+    if (loader != 0 && read_tables(loader, &tables)) {
+        *(uintptr_t *)&finder = find_symbol(&tables, finder_name);
+    }
+    return finder;
+}
+
+/* There are a loader and libc at least. */
+static bool is_whole_program(void)
+{
+    return false;
+}
 #endif
+
+bool os_modules_start_unloaded(void)
+{
+    int error = errno;
+    object_finder finder = __atomic_load_n(&find_object, __ATOMIC_RELAXED);
+    if (finder == NULL) {
+        finder = finder_unloaded();
+        __atomic_store_n(&find_object, finder, __ATOMIC_RELAXED);
+    }
+    errno = error;
+    return finder != NULL || is_whole_program();
+}
 
 void os_modules_start(void)
 {
