@@ -18,6 +18,7 @@
 #ifndef CONTROL_REMOTE_BLOCK_H
 #define CONTROL_REMOTE_BLOCK_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdint.h>
 

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
+#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -128,26 +129,18 @@ struct symbol_tables {
     const uint32_t *hash; /* DT_GNU_HASH */
 };
 
-/* An address in the dynamic section; glibc adds the bias to those of its loader where it can. */
+/* An address in the dynamic section, to which glibc adds the bias where it can write. */
 static uintptr_t table_address(uintptr_t bias, const Elf64_Dyn *row)
 {
     return row->d_un.d_ptr < bias ? row->d_un.d_ptr + bias : row->d_un.d_ptr;
 }
 
-static bool read_tables(uintptr_t base, struct symbol_tables *tables)
+static bool read_tables(const struct link_map *module, struct symbol_tables *tables)
 {
-    const Elf64_Ehdr *header = (const Elf64_Ehdr *)base;                   /* NOLINT */
-    const Elf64_Phdr *rows = (const Elf64_Phdr *)(base + header->e_phoff); /* NOLINT */
-    const Elf64_Dyn *dynamic = NULL;
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        if (rows[i].p_type == PT_DYNAMIC) {
-            dynamic = (const Elf64_Dyn *)(base + rows[i].p_vaddr); /* NOLINT */
-        }
-    }
-    *tables = (struct symbol_tables){.bias = base};
-    for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
-        const void *table = (const void *)table_address(base, dynamic); /* NOLINT */
-        switch (dynamic->d_tag) {
+    *tables = (struct symbol_tables){.bias = module->l_addr};
+    for (const Elf64_Dyn *row = module->l_ld; row->d_tag != DT_NULL; row++) {
+        const void *table = (const void *)table_address(module->l_addr, row); /* NOLINT */
+        switch (row->d_tag) {
         case DT_SYMTAB:
             tables->symbols = table;
             break;
@@ -162,6 +155,45 @@ static bool read_tables(uintptr_t base, struct symbol_tables *tables)
         }
     }
     return tables->symbols != NULL && tables->names != NULL && tables->hash != NULL;
+}
+
+/* The loader's list of modules, where the program's dynamic section leads. */
+static const struct link_map *first_module(void)
+{
+    const Elf64_Phdr *headers = (const Elf64_Phdr *)getauxval(AT_PHDR); /* NOLINT */
+    size_t count = headers != NULL ? getauxval(AT_PHNUM) : 0;
+    uintptr_t bias = 0;
+    uintptr_t dynamic = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (headers[i].p_type == PT_PHDR) {
+            bias = (uintptr_t)headers - headers[i].p_vaddr;
+        } else if (headers[i].p_type == PT_DYNAMIC) {
+            dynamic = headers[i].p_vaddr;
+        }
+    }
+    const Elf64_Dyn *row = (const Elf64_Dyn *)(dynamic != 0 ? bias + dynamic : 0); /* NOLINT */
+    while (row != NULL && row->d_tag != DT_NULL && row->d_tag != DT_DEBUG) {
+        row++;
+    }
+    const struct r_debug *state =
+        row != NULL && row->d_tag == DT_DEBUG ? (const void *)row->d_un.d_ptr : NULL; /* NOLINT */
+    return state != NULL ? state->r_map : NULL;
+}
+
+/* Modules that came with the program are first in the list and never leave it, so up to libc it
+ * can be read while another thread loads one. */
+static const struct link_map *libc_module(void)
+{
+    static const char name[] = "/libc.so.6";
+    const struct link_map *module = first_module();
+    for (; module != NULL; module = module->l_next) {
+        size_t length = strlen(module->l_name);
+        if (length >= sizeof name - 1 &&
+            memcmp(module->l_name + length - (sizeof name - 1), name, sizeof name) == 0) {
+            break;
+        }
+    }
+    return module;
 }
 
 /* The hash function of DT_GNU_HASH, as ELF has it. */
@@ -200,13 +232,12 @@ static uintptr_t find_symbol(const struct symbol_tables *tables, const char *nam
     return 0;
 }
 
-/* glibc's loader has the function itself, and stays where it is. */
 static object_finder finder_unloaded(void)
 {
     struct symbol_tables tables;
-    uintptr_t loader = getauxval(AT_BASE);
+    const struct link_map *libc = libc_module();
     object_finder finder = NULL;
-    if (loader != 0 && read_tables(loader, &tables)) {
+    if (libc != NULL && read_tables(libc, &tables)) {
         *(uintptr_t *)&finder = find_symbol(&tables, finder_name);
     }
     return finder;
