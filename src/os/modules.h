@@ -34,6 +34,10 @@ void os_modules_start(void);
  * modules stay unknown. */
 MUST_USE bool os_modules_start_unloaded(void);
 
+/* Whether the process is one module, linked without a loader: then os_unwinder_find() and
+ * os_modules_start() take no lock either. */
+bool os_modules_are_one(void);
+
 /* The module that an address lies in. False when none is known there. */
 MUST_USE bool os_module_find(uintptr_t address, struct os_module *module);
 

@@ -443,6 +443,10 @@ bool backtrace_start(void)
 
 bool backtrace_start_unloaded(void)
 {
+    if (os_modules_are_one()) {
+        (void)backtrace_start();
+        return true;
+    }
     return options.prof_unwind == UNWIND_FP ||
            __atomic_load_n(&unwind_all, __ATOMIC_RELAXED) != NULL || os_modules_start_unloaded();
 }

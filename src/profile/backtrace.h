@@ -41,7 +41,8 @@ bool backtrace_start(void);
 
 /* The same at any moment, under any lock: neither allocates nor asks the loader for anything. Frames
  * that the tables here do not know are left by their frame pointers, unless libgcc is loaded
- * already. False where the walks would know no other module than ours. */
+ * already, or linked into a static program, whose first walk by it allocates. False where the walks
+ * would know no other module than ours. */
 MUST_USE bool backtrace_start_unloaded(void);
 
 /* Return addresses into frames, the caller's own first, at most `most`. Result: how many. */

@@ -98,23 +98,36 @@ static enum withdrawal withdraw(const struct live_process *process, const struct
                                                                                     : PROCESS_GONE;
 }
 
-/* Waits until nothing is under way; what a killed program left behind is withdrawn. The lock is
- * held. */
+/* Whether nothing is under way in the process, now that what a killed program left behind is
+ * withdrawn. */
+static bool is_idle(struct live_process *process, const struct live_block *at,
+                    struct remote_block *block)
+{
+    bool is_there = live_block_read(process, at, block);
+    if (is_there && block->request != 0) {
+        is_there = withdraw(process, at, block->request) != PROCESS_GONE &&
+                   live_block_read(process, at, block);
+    }
+    if (!is_there) {
+        return fail_ended(process);
+    }
+    return block->request == 0 && block->taken == block->answered;
+}
+
+/* The lock is held. */
 static bool wait_for_turn(struct live_process *process, const struct live_block *at,
                           struct wait *wait, struct remote_block *block)
 {
-    do {
-        if (!live_block_read(process, at, block)) {
-            return fail_ended(process);
+    process->problem[0] = '\0';
+    while (!is_idle(process, at, block)) {
+        if (process->problem[0] != '\0') {
+            return false;
         }
-        if (block->request == 0 && block->taken == block->answered) {
-            return true;
+        if (!wait_more(wait)) {
+            return fail_busy(process);
         }
-        if (block->request != 0 && withdraw(process, at, block->request) == PROCESS_GONE) {
-            return fail_ended(process);
-        }
-    } while (wait_more(wait));
-    return fail_busy(process);
+    }
+    return true;
 }
 
 static uint64_t next_number(const struct remote_block *block)

@@ -85,8 +85,7 @@ static object_finder finder_unloaded(void)
     return linked_finder;
 }
 
-/* What is linked into the program is all of a static one. */
-static bool is_whole_program(void)
+bool os_modules_are_one(void)
 {
     return getauxval(AT_BASE) == 0;
 }
@@ -243,8 +242,8 @@ static object_finder finder_unloaded(void)
     return finder;
 }
 
-/* There are a loader and libc at least. */
-static bool is_whole_program(void)
+/* There are the program, a loader and libc at least. */
+bool os_modules_are_one(void)
 {
     return false;
 }
@@ -259,7 +258,7 @@ bool os_modules_start_unloaded(void)
         __atomic_store_n(&find_object, finder, __ATOMIC_RELAXED);
     }
     errno = error;
-    return finder != NULL || is_whole_program();
+    return finder != NULL;
 }
 
 void os_modules_start(void)
