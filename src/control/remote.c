@@ -70,7 +70,8 @@ static int act(enum remote_action action)
  * dropped. */
 static bool take(uint64_t request)
 {
-    bool is_ours = remote_block.process == os_process_id();
+    bool is_ours =
+        atomic_load_explicit(&remote_block.process, memory_order_relaxed) == os_process_id();
     return atomic_compare_exchange_strong_explicit(&remote_block.request, &request, 0,
                                                    memory_order_acq_rel, memory_order_relaxed) &&
            is_ours;

@@ -43,12 +43,12 @@ struct remote_note {
     uint32_t path_bytes;
 };
 
-/* The first four are written by who asks and by whoever takes the request; the rest is the
+/* The first three are written by who asks and by whoever takes the request; the rest is the
  * process's own, under the control lock or by the one thread that serves. */
 struct remote_block {
     _Atomic uint64_t request;     /* 0: none. Release and acquire: publishes process and path */
     _Atomic uint64_t withdrawn;   /* as `request`; in one order with `taken` (seq_cst) */
-    uint32_t process;             /* its number as itself sees it: a forked child has another */
+    _Atomic uint32_t process;     /* its number as itself sees it: a forked child has another */
     uint32_t error;               /* of the answer: an errno value, 0: done */
     _Atomic uint64_t taken;       /* the last request that was */
     _Atomic uint64_t answered;    /* the same, when it is done (release: error and path) */

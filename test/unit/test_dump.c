@@ -245,6 +245,23 @@ static void hooks_are_told_of_each_file(void **state)
     assert_ptr_equal(dump_set_hook(NULL), hook);
 }
 
+static void a_name_is_taken_from_the_same_row(void **state)
+{
+    (void)state;
+    char prefix[64];
+    char first[DUMP_PATH_BYTES];
+    char second[DUMP_PATH_BYTES];
+    snprintf(prefix, sizeof prefix, "%s/n", folder);
+    assert_true(dump_set_prefix(prefix));
+    assert_true(dump_take_name(DUMP_MANUAL, first));
+    assert_true(dump_take_name(DUMP_MANUAL, second));
+    assert_ptr_equal(strstr(first, prefix), first);
+    assert_string_not_equal(first, second);
+    assert_true(dump_set_prefix(""));
+    assert_false(dump_take_name(DUMP_MANUAL, first));
+    assert_true(dump_set_prefix(prefix));
+}
+
 /* Threads that sample and free, threads that write, and one that forks. */
 enum { SAMPLERS = 3, WRITERS = 3, FILES_EACH = 40, FORKS = 20 };
 static _Atomic bool is_over;
@@ -355,6 +372,7 @@ int main(void)
         cmocka_unit_test(scaled_counts_are_what_samples_stand_for),
         cmocka_unit_test(what_cannot_be_written_is_one_line),
         cmocka_unit_test(hooks_are_told_of_each_file),
+        cmocka_unit_test(a_name_is_taken_from_the_same_row),
         cmocka_unit_test(storms_leave_whole_files),
     };
     return cmocka_run_group_tests(tests, start, finish);

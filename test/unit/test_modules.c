@@ -41,6 +41,23 @@ static void test_before_start(void **state)
     assert_false(os_module_find((uintptr_t)dlsym(RTLD_DEFAULT, "qsort"), &module));
 }
 
+/* Without the loader, and without its lock. */
+static void test_start_unloaded(void **state)
+{
+    (void)state;
+    bool has_finder = dlsym(RTLD_DEFAULT, "_dl_find_object") != NULL;
+    struct os_module libc;
+    uintptr_t address = (uintptr_t)dlsym(RTLD_DEFAULT, "qsort");
+    errno = 77;
+    assert_false(os_modules_are_one());
+    assert_int_equal(os_modules_start_unloaded(), has_finder);
+    assert_int_equal(os_module_find(address, &libc), has_finder);
+    if (has_finder) {
+        expect_inside(&libc, address);
+    }
+    assert_int_equal(errno, 77);
+}
+
 static void test_find(void **state)
 {
     (void)state;
@@ -117,9 +134,10 @@ static void test_first_stack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own_module), cmocka_unit_test(test_before_start),
-        cmocka_unit_test(test_find),       cmocka_unit_test(test_unwinder),
-        cmocka_unit_test(test_readable),   cmocka_unit_test(test_first_stack),
+        cmocka_unit_test(test_own_module),     cmocka_unit_test(test_before_start),
+        cmocka_unit_test(test_start_unloaded), cmocka_unit_test(test_find),
+        cmocka_unit_test(test_unwinder),       cmocka_unit_test(test_readable),
+        cmocka_unit_test(test_first_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

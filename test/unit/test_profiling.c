@@ -109,12 +109,20 @@ static void a_thread_may_refuse(void **state)
     profiling_set_active(false);
 }
 
+static void it_goes_on_without_loading(void **state)
+{
+    (void)state;
+    assert_true(profiling_activate_unloaded());
+    expect_sampling(sampler_lg_period());
+    profiling_set_active(false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_samples_at_first), cmocka_unit_test(it_begins_and_ends),
         cmocka_unit_test(a_reset_draws_anew),       cmocka_unit_test(a_late_start_is_one_start),
-        cmocka_unit_test(a_thread_may_refuse),
+        cmocka_unit_test(a_thread_may_refuse),      cmocka_unit_test(it_goes_on_without_loading),
     };
     return cmocka_run_group_tests(tests, start_allocator, NULL);
 }
