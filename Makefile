@@ -10,7 +10,7 @@ CROSS_ARGS ?=
 
 .PHONY: all release run test bench accept stress fuzz cross install uninstall clean help
 
-all: ## build the libraries, into build/release/lib, and jeprof
+all: ## build the libraries, into build/release/lib, jeprof and jemalloc
 	@command -v cmake >/dev/null && command -v ninja >/dev/null || scripts/bootstrap build
 	@test -f build/release/build.ninja || cmake --preset release
 	@cmake --build --preset release --target dg_installed

@@ -31,6 +31,7 @@ static const uint64_t unused_in_mib = (uint64_t)1 << (UNUSED_BITS - 1);
 
 static struct {
     _Atomic bool started;       /* written under the control lock (release) */
+    _Atomic bool loaded;        /* relaxed: backtrace_start() was called, and may be again */
     _Atomic bool turns_threads; /* relaxed: carries no data; new threads do not as options say */
     _Atomic uint8_t lg_period;  /* under the control lock; read relaxed, at any time */
     uintptr_t own_start;        /* immutable after the start: where the code of this library is */
@@ -133,14 +134,16 @@ static void end_sample(const void *block, uint64_t mark, size_t usable_bytes)
 
 void sampler_load(void)
 {
-    if (!sampler_has_started()) {
+    /* The tables may be there without it: what starts them need not sample. */
+    if (!atomic_load_explicit(&sampler.loaded, memory_order_relaxed)) {
         (void)backtrace_start();
+        atomic_store_explicit(&sampler.loaded, true, memory_order_relaxed);
     }
 }
 
 bool sampler_load_nothing(void)
 {
-    return sampler_has_started() || backtrace_start_unloaded();
+    return backtrace_start_unloaded();
 }
 
 void sampler_start(void)

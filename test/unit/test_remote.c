@@ -10,6 +10,7 @@
 #include "control/remote.h"
 #include "os/os.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <sys/stat.h>
@@ -67,6 +68,11 @@ static void nothing_is_written_before_on(void **state)
     assert_false(profiling_is_open());
 }
 
+static bool is_libgcc_loaded(void)
+{
+    return dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_NOLOAD) != NULL;
+}
+
 static void on_and_off_are_as_prof_active(void **state)
 {
     (void)state;
@@ -79,7 +85,9 @@ static void on_and_off_are_as_prof_active(void **state)
         assert_false(profiling_is_active());
         assert_int_equal(remote_block.is_active, 0);
     }
-    profiling_set_active(true);
+    assert_false(is_libgcc_loaded());
+    profiling_set_active(true); /* ... which may load it, though the tables are there already. */
+    assert_true(is_libgcc_loaded());
     assert_int_equal(remote_block.is_active, 1);
     profiling_reset(13);
     assert_int_equal(remote_block.lg_period, 13);
