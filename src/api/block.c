@@ -12,7 +12,7 @@
 #include "base/mistake.h"
 #include "base/print.h"
 #include "cache/quarantine.h"
-#include "control/remote.h"
+#include "control/outside.h"
 #include "heap/sampled.h"
 #include "heap/special.h"
 
@@ -214,8 +214,8 @@ void *block_alloc(const struct block_request *request)
     if (UNLIKELY(thread_mode() > MODE_SAMPLE)) {
         guard_allocated(block, usable, request->zero);
     }
-    if (remote_is_asked()) {
-        remote_serve();
+    if (outside_asks()) {
+        outside_serve();
     }
     return block;
 }
@@ -599,7 +599,7 @@ void *malloc_slow(size_t size_bytes)
 {
     struct cache_front *front = thread_front_now();
     struct cache *cache = front->cache;
-    if (UNLIKELY(cache == NULL) || remote_is_asked()) {
+    if (UNLIKELY(cache == NULL) || outside_asks()) {
         return malloc_any(size_bytes);
     }
     if (UNLIKELY(front->mode != 0)) {

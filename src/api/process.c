@@ -15,7 +15,7 @@
 #include "config/options.h"
 #include "control/ctl.h"
 #include "control/profiling.h"
-#include "control/remote.h"
+#include "control/outside.h"
 #include "control/report.h"
 #include "control/statistics.h"
 #include "heap/shards.h"
@@ -224,7 +224,7 @@ static bool start_once(void)
         first = arenas_start();
         if (first) {
             thread_set_modes(guard_modes_of_options());
-            remote_tell_start();
+            outside_tell_start();
             atomic_store_explicit(&process.started, true, memory_order_release);
         }
     }

@@ -6,7 +6,7 @@
 
 #include "cache/thread.h"
 #include "config/options.h"
-#include "control/remote.h"
+#include "control/outside.h"
 #include "control/statistics.h"
 #include "os/modules.h"
 #include "pages/mapped.h"
@@ -26,9 +26,9 @@ bool profiling_is_active(void)
 static void publish(void)
 {
     uint32_t has_sampled = sampler_has_started();
-    atomic_store_explicit(&remote_block.lg_period, sampler_lg_period(), memory_order_relaxed);
-    atomic_store_explicit(&remote_block.is_active, profiling_is_active(), memory_order_relaxed);
-    atomic_store_explicit(&remote_block.has_sampled, has_sampled, memory_order_relaxed);
+    atomic_store_explicit(&outside_block.lg_period, sampler_lg_period(), memory_order_relaxed);
+    atomic_store_explicit(&outside_block.is_active, profiling_is_active(), memory_order_relaxed);
+    atomic_store_explicit(&outside_block.has_sampled, has_sampled, memory_order_relaxed);
 }
 
 /* Control lock held. */

@@ -39,8 +39,8 @@
  * had: frames that the tables here do not know are then left by their frame pointers. */
 bool backtrace_start(void);
 
-/* The same at any moment, under any lock: neither allocates nor asks the loader for anything. Frames
- * that the tables here do not know are left by their frame pointers, unless libgcc is loaded
+/* The same at any moment, under any lock: neither allocates nor asks the loader for anything.
+ * Frames that the tables here do not know are left by their frame pointers, unless libgcc is loaded
  * already, or linked into a static program, whose first walk by it allocates. False where the walks
  * would know no other module than ours. */
 MUST_USE bool backtrace_start_unloaded(void);

@@ -81,7 +81,7 @@ static size_t round_to_words(size_t bytes)
 }
 
 /* Our note among those that lie at an address of the process. */
-static bool find_note(const char *notes, size_t size, struct remote_note *note, size_t *offset)
+static bool find_note(const char *notes, size_t size, struct outside_note *note, size_t *offset)
 {
     size_t at = 0;
     Elf64_Nhdr header;
@@ -92,7 +92,7 @@ static bool find_note(const char *notes, size_t size, struct remote_note *note, 
             return false;
         }
         size_t value = name + round_to_words(header.n_namesz);
-        bool is_ours = header.n_namesz == sizeof owner && header.n_type == REMOTE_NOTE_TYPE &&
+        bool is_ours = header.n_namesz == sizeof owner && header.n_type == OUTSIDE_NOTE_TYPE &&
                        header.n_descsz >= sizeof *note && value + sizeof *note <= size &&
                        memcmp(notes + name, owner, sizeof owner) == 0;
         if (is_ours) {
@@ -110,7 +110,7 @@ static bool find_note(const char *notes, size_t size, struct remote_note *note, 
 
 /* True when the segment of notes has ours; then its version and addresses are known. */
 static bool read_notes(const struct live_process *process, const Elf64_Phdr *row, uintptr_t bias,
-                       struct remote_note *note, struct live_block *found)
+                       struct outside_note *note, struct live_block *found)
 {
     size_t size = row->p_memsz < NOTES_BYTES_MAX ? row->p_memsz : NOTES_BYTES_MAX;
     uintptr_t address = bias + row->p_vaddr;
@@ -122,9 +122,9 @@ static bool read_notes(const struct live_process *process, const Elf64_Phdr *row
     if (is_there) {
         address += offset;
         found->block =
-            address + offsetof(struct remote_note, to_block) + (uintptr_t)(intptr_t)note->to_block;
+            address + offsetof(struct outside_note, to_block) + (uintptr_t)(intptr_t)note->to_block;
         found->path =
-            address + offsetof(struct remote_note, to_path) + (uintptr_t)(intptr_t)note->to_path;
+            address + offsetof(struct outside_note, to_path) + (uintptr_t)(intptr_t)note->to_path;
     }
     return is_there;
 }
@@ -133,8 +133,8 @@ static bool read_notes(const struct live_process *process, const Elf64_Phdr *row
 static bool try_module(const struct live_process *process, struct module *module,
                        struct sight *sight, struct live_block *found)
 {
-    struct remote_note note;
-    struct remote_block block;
+    struct outside_note note;
+    struct outside_block block;
     uintptr_t bias;
     bool has_note = false;
     if (!sight->has_program) {
@@ -154,7 +154,7 @@ static bool try_module(const struct live_process *process, struct module *module
         }
         return false;
     }
-    if (note.version != REMOTE_VERSION || note.path_bytes != REMOTE_PATH_BYTES) {
+    if (note.version != OUTSIDE_VERSION || note.path_bytes != OUTSIDE_PATH_BYTES) {
         sight->other_version = note.version;
         return false;
     }
@@ -171,7 +171,7 @@ static bool fail_without(struct live_process *process, const struct sight *sight
         return live_process_fail(process, VERB_UNSUPPORTED,
                                  "process %d (%s) has another version of the library (its block is "
                                  "of version %u, this program knows %u)",
-                                 number, name, sight->other_version, (unsigned)REMOTE_VERSION);
+                                 number, name, sight->other_version, (unsigned)OUTSIDE_VERSION);
     }
     if (sight->has_unstarted) {
         return live_process_fail(process, VERB_FAILED,
@@ -249,7 +249,7 @@ bool live_block_find(struct live_process *process, struct live_block *found)
 }
 
 bool live_block_read(const struct live_process *process, const struct live_block *at,
-                     struct remote_block *block)
+                     struct outside_block *block)
 {
     return live_process_read(process, at->block, block, sizeof *block);
 }

@@ -1,4 +1,4 @@
-/* live_block.h: finds the block of the library in a process (control/remote_block.h).
+/* live_block.h: finds the block of the library in a process (control/outside_block.h).
  *
  * By the ELF notes in the memory of each mapped module, so it does not matter where the files are,
  * whether they were replaced, or which root folder the process has; a program that the library is
@@ -9,7 +9,7 @@
 
 #include "live_process.h"
 
-#include "control/remote_block.h"
+#include "control/outside_block.h"
 
 struct live_block {
     uintptr_t block; /* addresses in the process */
@@ -22,6 +22,6 @@ bool live_block_find(struct live_process *process, struct live_block *found);
 
 /* Its present content; false when the process has ended. */
 bool live_block_read(const struct live_process *process, const struct live_block *at,
-                     struct remote_block *block);
+                     struct outside_block *block);
 
 #endif

@@ -1,4 +1,4 @@
-/* live_request.c: the protocol of control/remote_block.h, from outside. See live_request.h.
+/* live_request.c: the protocol of control/outside_block.h, from outside. See live_request.h.
  *
  * Each field is written by a call of its own: the kernel copies words of 8 bytes whole, and the
  * fence between two calls keeps their order.
@@ -86,22 +86,22 @@ enum withdrawal { WITHDRAWN, NOT_WITHDRAWN, PROCESS_GONE };
 static enum withdrawal withdraw(const struct live_process *process, const struct live_block *at,
                                 uint64_t request)
 {
-    struct remote_block block;
-    if (!put_word(process, at->block + offsetof(struct remote_block, withdrawn), request) ||
+    struct outside_block block;
+    if (!put_word(process, at->block + offsetof(struct outside_block, withdrawn), request) ||
         !live_block_read(process, at, &block)) {
         return PROCESS_GONE;
     }
     if (block.taken == request) {
         return NOT_WITHDRAWN;
     }
-    return put_word(process, at->block + offsetof(struct remote_block, request), 0) ? WITHDRAWN
-                                                                                    : PROCESS_GONE;
+    return put_word(process, at->block + offsetof(struct outside_block, request), 0) ? WITHDRAWN
+                                                                                     : PROCESS_GONE;
 }
 
 /* Whether nothing is under way in the process, now that what a killed program left behind is
  * withdrawn. */
 static bool is_idle(struct live_process *process, const struct live_block *at,
-                    struct remote_block *block)
+                    struct outside_block *block)
 {
     bool is_there = live_block_read(process, at, block);
     if (is_there && block->request != 0) {
@@ -116,7 +116,7 @@ static bool is_idle(struct live_process *process, const struct live_block *at,
 
 /* The lock is held. */
 static bool wait_for_turn(struct live_process *process, const struct live_block *at,
-                          struct wait *wait, struct remote_block *block)
+                          struct wait *wait, struct outside_block *block)
 {
     process->problem[0] = '\0';
     while (!is_idle(process, at, block)) {
@@ -130,10 +130,10 @@ static bool wait_for_turn(struct live_process *process, const struct live_block 
     return true;
 }
 
-static uint64_t next_number(const struct remote_block *block)
+static uint64_t next_number(const struct outside_block *block)
 {
     uint64_t last = block->taken > block->withdrawn ? block->taken : block->withdrawn;
-    return (last >> REMOTE_ACTION_BITS) + 1;
+    return (last >> OUTSIDE_ACTION_BITS) + 1;
 }
 
 static bool send(struct live_process *process, const struct live_block *at,
@@ -142,11 +142,11 @@ static bool send(struct live_process *process, const struct live_block *at,
     const char *path = request->path != NULL ? request->path : "";
     uint32_t number = process->own_number;
     bool is_sent = live_process_write(process, at->path, path, strlen(path) + 1) &&
-                   live_process_write(process, at->block + offsetof(struct remote_block, process),
+                   live_process_write(process, at->block + offsetof(struct outside_block, process),
                                       &number, sizeof number);
     atomic_thread_fence(memory_order_seq_cst);
     is_sent =
-        is_sent && put_word(process, at->block + offsetof(struct remote_block, request), word);
+        is_sent && put_word(process, at->block + offsetof(struct outside_block, request), word);
     return is_sent || fail_ended(process);
 }
 
@@ -154,7 +154,7 @@ static bool send(struct live_process *process, const struct live_block *at,
 static bool wait_for_answer(struct live_process *process, const struct live_block *at,
                             struct wait *wait, uint64_t word)
 {
-    struct remote_block block;
+    struct outside_block block;
     do {
         if (!live_block_read(process, at, &block)) {
             return fail_ended(process);
@@ -214,7 +214,7 @@ static bool settle(struct live_process *process, const struct live_block *at,
 static bool read_answer(struct live_process *process, const struct live_block *at,
                         struct live_answer *answer)
 {
-    struct remote_block block;
+    struct outside_block block;
     if (!live_block_read(process, at, &block) ||
         !live_process_read(process, at->path, answer->path, sizeof answer->path)) {
         return fail_ended(process);
@@ -228,11 +228,11 @@ static bool read_answer(struct live_process *process, const struct live_block *a
 static bool ask(struct live_process *process, const struct live_block *at,
                 const struct live_request *request, struct wait *wait, struct live_answer *answer)
 {
-    struct remote_block block;
+    struct outside_block block;
     if (!wait_for_turn(process, at, wait, &block)) {
         return false;
     }
-    uint64_t word = next_number(&block) << REMOTE_ACTION_BITS | (uint64_t)request->action;
+    uint64_t word = next_number(&block) << OUTSIDE_ACTION_BITS | (uint64_t)request->action;
     if (!send(process, at, request, word)) {
         return false;
     }

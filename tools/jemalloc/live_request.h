@@ -10,7 +10,7 @@
 #include "live_block.h"
 
 struct live_request {
-    enum remote_action action;
+    enum outside_action action;
     unsigned timeout_ms;
     const char *path; /* of a profile; NULL: the process chooses it */
 };
@@ -18,7 +18,7 @@ struct live_request {
 /* What came back; path is where the process wrote its profile, as it calls it. */
 struct live_answer {
     int error; /* an errno value, 0: done */
-    char path[REMOTE_PATH_BYTES];
+    char path[OUTSIDE_PATH_BYTES];
 };
 
 /* False when there is no answer, with the reason in the process. */

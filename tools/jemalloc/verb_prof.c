@@ -33,15 +33,15 @@ static struct poptOption prof_options[] = {
 
 struct prof_action {
     const char *name;
-    enum remote_action action; /* REMOTE_NONE: reads only */
-    const char *done;          /* what people are told; NULL: the name of the profile */
+    enum outside_action action; /* OUTSIDE_NONE: reads only */
+    const char *done;           /* what people are told; NULL: the name of the profile */
 };
 
 static const struct prof_action prof_actions[] = {
-    {"on", REMOTE_ON, "profiling is on"},
-    {"off", REMOTE_OFF, "profiling is off"},
-    {"dump", REMOTE_DUMP, NULL},
-    {"status", REMOTE_NONE, NULL},
+    {"on", OUTSIDE_ON, "profiling is on"},
+    {"off", OUTSIDE_OFF, "profiling is off"},
+    {"dump", OUTSIDE_DUMP, NULL},
+    {"status", OUTSIDE_NONE, NULL},
 };
 
 /* The command line, read. */
@@ -63,7 +63,7 @@ static const char prof_examples[] =
     "\n"
     "Examples:\n"
     "  jemalloc prof on 1234                  Begin to sample in process 1234\n"
-    "  jemalloc prof dump 1234                Write a profile there: prints /srv/jeprof.1234.0.m0.heap\n"
+    "  jemalloc prof dump 1234                Write a profile there: /srv/jeprof.1234.0.m0.heap\n"
     "  jeprof --text $(jemalloc prof dump 1234)    ... and show it\n"
     "  jemalloc prof dump -o /var/tmp/a.heap 1234  Write it under another name\n"
     "  jemalloc prof status --json 1234       For programs\n"
@@ -134,7 +134,7 @@ static void write_object(json_t *object)
 static bool tell_status(struct live_process *process, const struct live_block *at,
                         const struct prof_task *task)
 {
-    struct remote_block block;
+    struct outside_block block;
     if (!live_block_read(process, at, &block)) {
         return live_process_fail(process, VERB_MISSING, "process %d has ended", process->number);
     }
@@ -198,7 +198,7 @@ static bool fail_refused(struct live_process *process, const struct live_answer 
 static bool tell_done(struct live_process *process, const struct live_answer *answer,
                       const struct prof_task *task)
 {
-    bool has_file = task->action->action == REMOTE_DUMP;
+    bool has_file = task->action->action == OUTSIDE_DUMP;
     char *file = has_file ? live_process_path(process, answer->path) : NULL;
     if (has_file && file == NULL) {
         return live_process_fail(process, VERB_UNCERTAIN, "there is no memory");
@@ -258,7 +258,7 @@ static bool settle_path(struct live_process *process, struct prof_task *task)
     }
     int length = is_absolute ? asprintf(&task->path, "%s", given.file)
                              : asprintf(&task->path, "%s/%s", folder, given.file);
-    if (length < 0 || length >= REMOTE_PATH_BYTES) {
+    if (length < 0 || length >= OUTSIDE_PATH_BYTES) {
         task->path = length < 0 ? NULL : task->path;
         return live_process_fail(process, VERB_USAGE, "the name of --out is too long");
     }
@@ -272,8 +272,8 @@ static enum verb_exit run_task(struct prof_task *task)
     enum verb_exit result = VERB_DONE;
     bool is_done = live_process_open(&process, task->number) && live_block_find(&process, &at) &&
                    settle_path(&process, task) &&
-                   (task->action->action == REMOTE_NONE ? tell_status(&process, &at, task)
-                                                        : ask(&process, &at, task));
+                   (task->action->action == OUTSIDE_NONE ? tell_status(&process, &at, task)
+                                                         : ask(&process, &at, task));
     if (!is_done) {
         result = complain(task, process.exit, process.problem);
     }
@@ -304,7 +304,7 @@ static bool read_words(poptContext context, struct prof_task *task)
         complain(task, VERB_USAGE, line);
         return false;
     }
-    if (given.file != NULL && task->action->action != REMOTE_DUMP) {
+    if (given.file != NULL && task->action->action != OUTSIDE_DUMP) {
         complain(task, VERB_USAGE, "--out is for dump alone");
         return false;
     }

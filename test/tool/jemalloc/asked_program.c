@@ -1,4 +1,4 @@
-/* asked_program.c: goal: a program for the tests of `jemalloc prof`: it leaks where a test wants it.
+/* asked_program.c: goal: for the tests of `jemalloc prof`: it leaks where a test wants it.
  * Method: what it does is told on standard input, a letter each, and answered by a line:
  *
  *     l   leaks 64 blocks of 64 KiB in leak_in_one_place()        x   ends

@@ -1,5 +1,5 @@
-/* test_remote.c: goal: a request in the block is taken by the next slow path of allocation, done as
- * the control name would, and answered once; one that is withdrawn, or was meant for another
+/* test_outside.c: goal: a request in the block is taken by the next slow path of allocation, done
+ * as the control name would, and answered once; one that is withdrawn, or was meant for another
  * process, is not; nothing is done inside a hook.
  * Method: the block is written here as the program outside does, and every way to allocate is a
  * slow path that must see it; modes and files tell what was done.
@@ -7,7 +7,7 @@
 #include "upper_floors.h"
 
 #include "control/profiling.h"
-#include "control/remote.h"
+#include "control/outside.h"
 #include "os/os.h"
 
 #include <dlfcn.h>
@@ -15,18 +15,18 @@
 #include <link.h>
 #include <sys/stat.h>
 
-extern HIDDEN char remote_path[REMOTE_PATH_BYTES];
+extern HIDDEN char outside_path[OUTSIDE_PATH_BYTES];
 
 static uint64_t last_number;
-static char folder[] = "/tmp/test_remote_XXXXXX";
+static char folder[] = "/tmp/test_outside_XXXXXX";
 
 /* Asks, for a process, with a path. */
 static uint64_t ask_as(unsigned action, int process, const char *path)
 {
-    uint64_t request = ++last_number << REMOTE_ACTION_BITS | action;
-    snprintf(remote_path, sizeof remote_path, "%s", path);
-    remote_block.process = (uint32_t)process;
-    atomic_store_explicit(&remote_block.request, request, memory_order_release);
+    uint64_t request = ++last_number << OUTSIDE_ACTION_BITS | action;
+    snprintf(outside_path, sizeof outside_path, "%s", path);
+    outside_block.process = (uint32_t)process;
+    atomic_store_explicit(&outside_block.request, request, memory_order_release);
     return request;
 }
 
@@ -42,10 +42,10 @@ static void allocate_slowly(void)
 
 static void expect_answer(uint64_t request, int error)
 {
-    assert_int_equal(atomic_load(&remote_block.answered), request);
-    assert_int_equal(atomic_load(&remote_block.taken), request);
-    assert_int_equal(atomic_load(&remote_block.request), 0);
-    assert_int_equal(remote_block.error, error);
+    assert_int_equal(atomic_load(&outside_block.answered), request);
+    assert_int_equal(atomic_load(&outside_block.taken), request);
+    assert_int_equal(atomic_load(&outside_block.request), 0);
+    assert_int_equal(outside_block.error, error);
 }
 
 static void expect_done(unsigned action, const char *path, int error)
@@ -60,10 +60,10 @@ static void expect_done(unsigned action, const char *path, int error)
 static void nothing_is_written_before_on(void **state)
 {
     (void)state;
-    assert_int_equal(remote_block.is_started, 1);
-    assert_int_equal(remote_block.has_sampled, 0);
-    expect_done(REMOTE_DUMP, "", ENOENT);
-    expect_done(REMOTE_OFF, "", 0);
+    assert_int_equal(outside_block.is_started, 1);
+    assert_int_equal(outside_block.has_sampled, 0);
+    expect_done(OUTSIDE_DUMP, "", ENOENT);
+    expect_done(OUTSIDE_OFF, "", 0);
     expect_done(99, "", ENOSYS);
     assert_false(profiling_is_open());
 }
@@ -77,24 +77,24 @@ static void on_and_off_are_as_prof_active(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
-        expect_done(REMOTE_ON, "", 0);
+        expect_done(OUTSIDE_ON, "", 0);
         assert_true(profiling_is_active());
-        assert_int_equal(remote_block.is_active, 1);
-        assert_int_equal(remote_block.has_sampled, 1);
-        expect_done(REMOTE_OFF, "", 0);
+        assert_int_equal(outside_block.is_active, 1);
+        assert_int_equal(outside_block.has_sampled, 1);
+        expect_done(OUTSIDE_OFF, "", 0);
         assert_false(profiling_is_active());
-        assert_int_equal(remote_block.is_active, 0);
+        assert_int_equal(outside_block.is_active, 0);
     }
     assert_false(is_libgcc_loaded());
     profiling_set_active(true); /* ... which may load it, though the tables are there already. */
     assert_true(is_libgcc_loaded());
-    assert_int_equal(remote_block.is_active, 1);
+    assert_int_equal(outside_block.is_active, 1);
     profiling_reset(13);
-    assert_int_equal(remote_block.lg_period, 13);
+    assert_int_equal(outside_block.lg_period, 13);
     profiling_reset(19);
-    assert_int_equal(remote_block.lg_period, 19);
+    assert_int_equal(outside_block.lg_period, 19);
     profiling_set_active(false);
-    assert_int_equal(remote_block.is_active, 0);
+    assert_int_equal(outside_block.is_active, 0);
 }
 
 static void profiles_are_written(void **state)
@@ -104,14 +104,14 @@ static void profiles_are_written(void **state)
     struct stat file;
     profiling_set_active(true);
     snprintf(path, sizeof path, "%s/own.heap", folder);
-    expect_done(REMOTE_DUMP, path, 0);
+    expect_done(OUTSIDE_DUMP, path, 0);
     assert_int_equal(stat(path, &file), 0);
     assert_int_equal(unlink(path), 0);
     snprintf(path, sizeof path, "%s/no/own.heap", folder);
-    expect_done(REMOTE_DUMP, path, EFAULT);
-    expect_done(REMOTE_DUMP, "", 0);
+    expect_done(OUTSIDE_DUMP, path, EFAULT);
+    expect_done(OUTSIDE_DUMP, "", 0);
     snprintf(path, sizeof path, "jeprof.%d.0.m0.heap", (int)getpid());
-    assert_string_equal(remote_path, path);
+    assert_string_equal(outside_path, path);
     assert_int_equal(unlink(path), 0);
     profiling_set_active(false);
 }
@@ -157,17 +157,17 @@ static void every_slow_path_sees_it(void **state)
     static void *(*const ways[])(void) = {by_malloc,  by_calloc,  by_memalign,
                                           by_mallocx, by_realloc, by_many};
     for (unsigned i = 0; i < COUNT_OF(ways); i++) {
-        uint64_t request = ask(REMOTE_OFF, "");
+        uint64_t request = ask(OUTSIDE_OFF, "");
         API(free)(ways[i]());
-        EXPECT(atomic_load(&remote_block.answered) == request, "way %u did not see it", i);
+        EXPECT(atomic_load(&outside_block.answered) == request, "way %u did not see it", i);
     }
 }
 
 static void what_is_withdrawn_is_not_done(void **state)
 {
     (void)state;
-    uint64_t request = ask(REMOTE_ON, "");
-    atomic_store(&remote_block.withdrawn, request);
+    uint64_t request = ask(OUTSIDE_ON, "");
+    atomic_store(&outside_block.withdrawn, request);
     allocate_slowly();
     expect_answer(request, ECANCELED);
     assert_false(profiling_is_active());
@@ -176,11 +176,11 @@ static void what_is_withdrawn_is_not_done(void **state)
 static void another_process_is_not_meant(void **state)
 {
     (void)state;
-    uint64_t before = atomic_load(&remote_block.answered);
-    (void)ask_as(REMOTE_ON, (int)getpid() + 1, "");
+    uint64_t before = atomic_load(&outside_block.answered);
+    (void)ask_as(OUTSIDE_ON, (int)getpid() + 1, "");
     allocate_slowly();
-    assert_int_equal(atomic_load(&remote_block.request), 0);
-    assert_int_equal(atomic_load(&remote_block.answered), before);
+    assert_int_equal(atomic_load(&outside_block.request), 0);
+    assert_int_equal(atomic_load(&outside_block.answered), before);
     assert_false(profiling_is_active());
 }
 
@@ -188,9 +188,9 @@ static void hooks_are_not_disturbed(void **state)
 {
     (void)state;
     void *cache = thread_enter_hook();
-    uint64_t request = ask(REMOTE_OFF, "");
+    uint64_t request = ask(OUTSIDE_OFF, "");
     allocate_slowly();
-    assert_int_equal(atomic_load(&remote_block.request), request);
+    assert_int_equal(atomic_load(&outside_block.request), request);
     thread_leave_hook(cache);
     allocate_slowly();
     expect_answer(request, 0);
@@ -215,11 +215,11 @@ static void threads_take_turns(void **state)
         assert_int_equal(pthread_create(&thread[i], NULL, allocate_always, &is_over), 0);
     }
     for (unsigned i = 0; i < REQUESTS; i++) {
-        uint64_t request = ask(i % 2 == 0 ? REMOTE_ON : REMOTE_OFF, "");
-        while (atomic_load_explicit(&remote_block.answered, memory_order_acquire) != request) {
+        uint64_t request = ask(i % 2 == 0 ? OUTSIDE_ON : OUTSIDE_OFF, "");
+        while (atomic_load_explicit(&outside_block.answered, memory_order_acquire) != request) {
             sched_yield();
         }
-        assert_int_equal(remote_block.is_active, i % 2 == 0);
+        assert_int_equal(outside_block.is_active, i % 2 == 0);
     }
     atomic_store(&is_over, true);
     for (unsigned i = 0; i < THREADS; i++) {
@@ -240,8 +240,8 @@ static int find_note(struct dl_phdr_info *module, size_t size, void *opaque)
             const char *name = at + sizeof *head;
             const char *value = name + (head->n_namesz + 3u) / 4 * 4;
             if (head->n_namesz == sizeof owner && memcmp(name, owner, sizeof owner) == 0) {
-                *(const struct remote_note **)opaque = (const void *)value;
-                return head->n_type == REMOTE_NOTE_TYPE ? 1 : -1;
+                *(const struct outside_note **)opaque = (const void *)value;
+                return head->n_type == OUTSIDE_NOTE_TYPE ? 1 : -1;
             }
             at = value + (head->n_descsz + 3u) / 4 * 4;
         }
@@ -252,12 +252,12 @@ static int find_note(struct dl_phdr_info *module, size_t size, void *opaque)
 static void the_note_leads_to_the_block(void **state)
 {
     (void)state;
-    const struct remote_note *note = NULL;
+    const struct outside_note *note = NULL;
     assert_int_equal(dl_iterate_phdr(find_note, &note), 1);
-    assert_int_equal(note->version, REMOTE_VERSION);
-    assert_ptr_equal((const char *)&note->to_block + note->to_block, &remote_block);
-    assert_ptr_equal((const char *)&note->to_path + note->to_path, remote_path);
-    assert_int_equal(note->path_bytes, sizeof remote_path);
+    assert_int_equal(note->version, OUTSIDE_VERSION);
+    assert_ptr_equal((const char *)&note->to_block + note->to_block, &outside_block);
+    assert_ptr_equal((const char *)&note->to_path + note->to_path, outside_path);
+    assert_int_equal(note->path_bytes, sizeof outside_path);
 }
 
 static int start(void **state)
