@@ -176,7 +176,7 @@ assert answer["done"] is True and answer["file"].endswith("/whole.heap"), answer
     start_asked
     kill -STOP "$pid"
     until grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done
-    fails_with 1 "is stopped" on "$pid"
+    fails_with 1 "is stopped: it can answer when it goes on" on "$pid"
     prof status --json "$pid"
     [ "$status" -eq 0 ] && [[ "$output" == *'"stopped": true'* ]]
     [[ "$output" == *'"request_waits": false'* ]]
