@@ -30,7 +30,8 @@ enum lock_rank {
     LOCK_THREADS,    /* list of thread caches */
     LOCK_QUARANTINE, /* blocks that are held back */
     LOCK_TALLY,      /* one stripe of the profiler's tallies */
-    LOCK_TALLY_POOL, /* free records of the profiler */
+    LOCK_TALLY_POOL, /* free tallies of the profiler */
+    LOCK_RECORD,     /* free records of its samples */
     LOCK_ARENAS,     /* table of arenas */
     LOCK_BIN,        /* one bin of one arena */
     LOCK_PAGES,      /* page heap of one arena */

@@ -1,4 +1,4 @@
-/* sampler.c: taking a sample, and what is kept of it in a mark. See sampler.h.
+/* sampler.c: taking a sample, and what is kept of it. See sampler.h.
  *
  * Whatever a sample may need of libc and of the loader is there before the first one. A tally knows
  * its period, so a sample is taken back with the weight that it came with.
@@ -13,21 +13,9 @@
 #include "profile/backtrace.h"
 #include "profile/dump.h"
 #include "profile/dump_trigger.h"
+#include "profile/record.h"
 
 #include <string.h>
-
-enum {
-    TALLY_LG = 6, /* a tally's address is a multiple of 2^6 */
-    TALLY_BITS = 42,
-    UNUSED_BITS = 64 - TALLY_BITS,
-    MIB_LG = 20,
-};
-
-static_assert((int)TALLY_ALIGNMENT == 1 << TALLY_LG, "marks have no room for the low bits");
-static_assert(TALLY_LG + TALLY_BITS == 48, "addresses of our own memory are below 2^48");
-
-/* Larger numbers of unused bytes are counted in MiB. */
-static const uint64_t unused_in_mib = (uint64_t)1 << (UNUSED_BITS - 1);
 
 static struct {
     _Atomic bool started;       /* written under the control lock (release) */
@@ -70,39 +58,9 @@ void sampler_want_threads(bool wants)
                           memory_order_relaxed);
 }
 
-static uint64_t tally_bits(const struct tally *tally)
-{
-    return (uint64_t)(uintptr_t)tally >> TALLY_LG;
-}
-
-static struct tally *tally_of(uint64_t mark)
-{
-    uint64_t bits = mark & (((uint64_t)1 << TALLY_BITS) - 1);
-    return (struct tally *)(uintptr_t)(bits << TALLY_LG); /* NOLINT */
-}
-
-static uint64_t encode_unused(size_t unused_bytes)
-{
-    if (unused_bytes < unused_in_mib) {
-        return unused_bytes;
-    }
-    uint64_t mib = unused_bytes >> MIB_LG;
-    return unused_in_mib | (mib < unused_in_mib ? mib : unused_in_mib - 1);
-}
-
-static size_t decode_unused(uint64_t bits)
-{
-    return bits < unused_in_mib ? bits : (bits - unused_in_mib) << MIB_LG;
-}
-
-size_t sampler_requested_bytes(uint64_t mark, size_t usable_bytes)
-{
-    return usable_bytes - decode_unused(mark >> TALLY_BITS);
-}
-
 static void count(enum sampled_kind kind, uint64_t mark, size_t usable_bytes, bool comes)
 {
-    uint64_t bytes = sampler_requested_bytes(mark, usable_bytes);
+    uint64_t bytes = record_requested_bytes(mark, usable_bytes);
     uint8_t class_index = class_of(usable_bytes);
     atomic_fetch_add_explicit(&sampler.requested_bytes[kind][class_index],
                               comes ? bytes : 0 - bytes, memory_order_relaxed);
@@ -157,6 +115,7 @@ void sampler_start(void)
         sampler.own_end = own.end;
     }
     tally_start(options.prof_accum);
+    record_start();
     dump_start();
     sampled_end = end_sample;
     atomic_store_explicit(&sampler.lg_period, (uint8_t)options.lg_prof_sample,
@@ -284,12 +243,15 @@ static uint64_t take(struct sampling *sampling, size_t size_bytes, size_t usable
     *(uintptr_t *)&trace = sampler_hook(HOOK_BACKTRACE);
     trace((void **)frames, &depth, most);
     depth = depth < most ? depth : most;
-    uint64_t unused = encode_unused(usable_bytes - size_bytes);
-    struct sample_size size =
-        size_of(usable_bytes - decode_unused(unused), usable_bytes, sampling->lg_period);
-    const struct tally *tally = tally_add(thread, frames, depth, &size);
-    ASSERT(tally_of(tally_bits(tally)) == tally);
-    return tally != NULL ? unused << TALLY_BITS | tally_bits(tally) : 0;
+    struct record *record = record_new();
+    size_t kept = record != NULL ? size_bytes : record_kept_bytes(size_bytes, usable_bytes);
+    struct sample_size size = size_of(kept, usable_bytes, sampling->lg_period);
+    struct tally *tally = tally_add(thread, frames, depth, &size);
+    if (tally == NULL) {
+        record_free(record);
+        return 0;
+    }
+    return record_mark(record, tally, kept, usable_bytes);
 }
 
 uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes)
@@ -307,7 +269,7 @@ uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, size_t usabl
 static void count_towards_dump(struct sampling *sampling, uint64_t mark, size_t usable_bytes)
 {
     if (dump_counts()) {
-        dump_count(draw_weight(tally_of(mark)->lg_period, usable_bytes), usable_bytes);
+        dump_count(draw_weight(record_tally(mark)->lg_period, usable_bytes), usable_bytes);
     }
     if (dump_is_due()) {
         sampling->is_busy = true;
@@ -325,8 +287,8 @@ void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, s
         count(SAMPLED_EVER, mark, usable_bytes, true);
     }
     if (UNLIKELY(tell != NULL)) {
-        struct trace *trace = tally_of(mark)->trace;
-        size_t size_bytes = sampler_requested_bytes(mark, usable_bytes);
+        struct trace *trace = record_tally(mark)->trace;
+        size_t size_bytes = record_requested_bytes(mark, usable_bytes);
         sampling->is_busy = true;
         tell(block, size_bytes, (void **)trace->frame, trace->depth, usable_bytes);
         sampling->is_busy = false;
@@ -336,16 +298,18 @@ void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, s
 
 void sampler_take_back(uint64_t mark, size_t usable_bytes)
 {
-    struct tally *tally = tally_of(mark);
+    struct tally *tally = record_tally(mark);
     struct sample_size size =
-        size_of(sampler_requested_bytes(mark, usable_bytes), usable_bytes, tally->lg_period);
+        size_of(record_requested_bytes(mark, usable_bytes), usable_bytes, tally->lg_period);
     tally_remove(tally, &size);
+    record_free(record_of(mark));
 }
 
 void sampler_visit_locks(void (*visit)(struct lock *lock))
 {
     if (sampler_has_started()) {
         tally_visit_locks(visit);
+        visit(record_lock());
     }
 }
 

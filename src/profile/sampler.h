@@ -3,13 +3,7 @@
  *
  * A thread samples while its `is_on` is set, which it is under the threads lock. Blocks that caches
  * hold have a draw for each bin (cache.h); all others share a countdown of bytes. A sampled block
- * bears a mark (sampled.h):
- *
- *      63 ........ 42 | 41 .................... 0
- *      unused bytes   | address of the tally / 64
- *
- * which, with the block's size, is all there is of a sample: it costs 8 bytes. Unused are those
- * that were not asked for; from 2^21 on they are counted in MiB.
+ * bears a mark, which leads to what is kept of it (record.h).
  *
  * Thread safety: a sampling is its thread's own. The rest may be called by any thread. No lock is
  * held by the callers, unless a function says so.
@@ -74,9 +68,6 @@ MUST_USE uint64_t sampler_take(struct sampling *sampling, size_t size_bytes, siz
  * is none. */
 void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, size_t usable_bytes);
 void sampler_take_back(uint64_t mark, size_t usable_bytes);
-
-/* The bytes that the program asked for, of a sampled block. */
-size_t sampler_requested_bytes(uint64_t mark, size_t usable_bytes);
 
 /* The record of a thread, with its name; NULL when memory is refused. Needs sampler_start(). */
 MUST_USE struct profiled_thread *sampling_thread(struct sampling *sampling);

@@ -88,8 +88,8 @@ struct tally {
     struct tally_sums all; /* 0 unless all sums are kept */
 };
 
-enum { TALLY_ALIGNMENT = 64 }; /* of the address of a tally: marks use the bits for more */
-static_assert(sizeof(struct tally) == 2 * TALLY_ALIGNMENT, "two cache lines");
+enum { TALLY_ALIGNMENT = 128 }; /* of the address of a tally: marks use the bits for more */
+static_assert(sizeof(struct tally) == TALLY_ALIGNMENT, "two cache lines");
 
 /* Before the first sample: whether all sums are kept. */
 void tally_start(bool keeps_all);

@@ -4,6 +4,7 @@
  */
 #include "upper_floors.h"
 
+#include "profile/record.h"
 #include "profile/sampler.h"
 
 static struct sampling sampling;
@@ -53,7 +54,7 @@ static void marks_hold_a_sample(void **state)
         size_t usable = cases[i].usable;
         uint64_t mark = sampler_take(&sampling, usable - cases[i].unused, usable);
         assert_true(mark != 0);
-        assert_int_equal(sampler_requested_bytes(mark, usable), usable - cases[i].kept);
+        assert_int_equal(record_requested_bytes(mark, usable), usable - cases[i].kept);
         struct tally_sums sums = live_sums();
         assert_int_equal(sums.objects, 1);
         assert_int_equal(sums.usable_bytes, usable);
