@@ -173,6 +173,22 @@ void print(struct printer *printer, const char *format, ...)
     va_end(arguments);
 }
 
+void print_quoted(struct printer *printer, const char *text)
+{
+    put(printer, '"');
+    for (; *text != '\0'; text++) {
+        unsigned char character = (unsigned char)*text;
+        if (character == '"' || character == '\\') {
+            print(printer, "\\%c", character);
+        } else if (character < ' ' || character >= 0x7f) {
+            print(printer, "\\u%04x", character);
+        } else {
+            put(printer, (char)character);
+        }
+    }
+    put(printer, '"');
+}
+
 struct bounded_text {
     char *text;
     size_t used;

@@ -29,6 +29,9 @@ void printer_init(struct printer *printer, print_sink sink, void *opaque);
 void print(struct printer *printer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void print_list(struct printer *printer, const char *format, va_list arguments);
 
+/* Appends a text as JSON has it, in quotes: bytes that are no ASCII stand for Latin-1. */
+void print_quoted(struct printer *printer, const char *text);
+
 /* Hands what is buffered to the sink. */
 void print_flush(struct printer *printer);
 

@@ -23,23 +23,6 @@ struct json {
     uint64_t clean_pages; /* of the chunks that are being told, and are no huge pages */
 };
 
-static void put_text(struct json *json, const char *text)
-{
-    print(json->printer, "\"");
-    for (; *text != '\0'; text++) {
-        unsigned char character = (unsigned char)*text;
-        if (character == '"' || character == '\\') {
-            print(json->printer, "\\%c", character);
-        } else if (character < ' ' || character >= 0x7f) {
-            /* Bytes that are no ASCII stand for the characters of Latin-1. */
-            print(json->printer, "\\u%04x", character);
-        } else {
-            print(json->printer, "%c", character);
-        }
-    }
-    print(json->printer, "\"");
-}
-
 static void put_comma(struct json *json)
 {
     if (json->needs_comma) {
@@ -81,7 +64,7 @@ static void put_value(struct json *json, const struct ctl_value *value)
 {
     switch (value->type) {
     case CTL_TEXT:
-        put_text(json, value->text);
+        print_quoted(json->printer, value->text);
         break;
     case CTL_BOOLEAN:
         print(json->printer, value->number != 0 ? "true" : "false");
@@ -213,7 +196,7 @@ static void put_array(struct json *json, const char *key, const struct members *
 static void put_source(struct json *json, const char *name, const char *text)
 {
     put_key(json, "", name, strlen(name));
-    put_text(json, text != NULL ? text : "");
+    print_quoted(json->printer, text != NULL ? text : "");
 }
 
 static void put_options(struct json *json)
@@ -240,12 +223,12 @@ static void put_general(struct json *json)
 {
     size_t mib[CTL_DEPTH_MAX] = {0};
     put_key(json, "", "version", strlen("version"));
-    put_text(json, ctl_version);
+    print_quoted(json->printer, ctl_version);
     put_object(json, "dg", "dg.", mib);
     put_object(json, "config", "config.", mib);
     open_object(json, "system");
     put_key(json, "", "thp_mode", strlen("thp_mode"));
-    put_text(json, report_thp_mode());
+    print_quoted(json->printer, report_thp_mode());
     close_group(json, '}');
     put_options(json);
     put_object(json, "prof", "prof.", mib);

@@ -132,6 +132,24 @@ static void many_prints_join_in_their_order(void **state)
     assert_string_equal(collected.text, expected);
 }
 
+static void append_all(void *opaque, const char *text)
+{
+    strcat(opaque, text);
+}
+
+static void quotes_hold_any_text(void **state)
+{
+    (void)state;
+    static char all[1024];
+    struct printer printer;
+    all[0] = '\0';
+    printer_init(&printer, append_all, all);
+    print_quoted(&printer, "a \"b\" \\c\t\x01 d\x7f\xe9 ~");
+    print_quoted(&printer, "");
+    print_flush(&printer);
+    assert_string_equal(all, "\"a \\\"b\\\" \\\\c\\u0009\\u0001 d\\u007f\\u00e9 ~\"\"\"");
+}
+
 static void a_message_is_one_line_with_the_prefix(void **state)
 {
     (void)state;
@@ -220,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_buffer_is_never_passed_and_always_terminated),
         cmocka_unit_test(long_texts_arrive_whole_in_pieces_of_the_buffer),
         cmocka_unit_test(many_prints_join_in_their_order),
+        cmocka_unit_test(quotes_hold_any_text),
         cmocka_unit_test(a_message_is_one_line_with_the_prefix),
         cmocka_unit_test(a_fatal_message_is_written_before_the_abort),
         cmocka_unit_test(a_failed_check_names_its_place_in_every_build),
