@@ -91,6 +91,11 @@ void tally_thread_end(struct profiled_thread *thread)
     }
 }
 
+void tally_thread_hold(struct profiled_thread *thread)
+{
+    atomic_fetch_add_explicit(&thread->uses, 1, memory_order_relaxed);
+}
+
 void tally_thread_set_name(struct profiled_thread *thread, const char *name)
 {
     size_t length = 0;
@@ -131,6 +136,7 @@ static struct trace *new_trace(const uintptr_t *frames, unsigned depth, uint64_t
         trace->hash = hash;
         trace->depth = depth;
         trace->uses = 0;
+        trace->log_number = 0;
         trace->tallies = NULL;
         memcpy(trace->frame, frames, depth * sizeof trace->frame[0]);
     }
@@ -233,7 +239,7 @@ static struct tally *new_tally(struct profiled_thread *thread, struct trace *tra
         return NULL;
     }
     *tally = (struct tally){.trace = trace, .thread = thread, .chain = chain};
-    atomic_fetch_add_explicit(&thread->uses, 1, memory_order_relaxed);
+    tally_thread_hold(thread);
     tally->next = table.tallies[chain];
     table.tallies[chain] = tally;
     tally->next_of_trace = trace->tallies;
@@ -313,6 +319,32 @@ struct tally *tally_add(struct profiled_thread *thread, const uintptr_t *frames,
     }
     lock_release(stripe_of(hash));
     return tally;
+}
+
+struct trace *tally_trace_hold(const uintptr_t *frames, unsigned depth)
+{
+    depth = depth < TRACE_DEPTH_MAX ? depth : TRACE_DEPTH_MAX;
+    uint64_t hash = hash_of(frames, depth);
+    lock_acquire(stripe_of(hash));
+    struct trace *trace = use_trace(frames, depth, hash);
+    lock_release(stripe_of(hash));
+    return trace;
+}
+
+void tally_trace_hold_more(struct trace *trace)
+{
+    lock_acquire(stripe_of(trace->hash));
+    ASSERT(trace->uses > 0);
+    trace->uses++;
+    lock_release(stripe_of(trace->hash));
+}
+
+void tally_trace_release(struct trace *trace)
+{
+    struct lock *lock = stripe_of(trace->hash);
+    lock_acquire(lock);
+    unuse_trace(trace);
+    lock_release(lock);
 }
 
 void tally_remove(struct tally *tally, const struct sample_size *size)

@@ -63,6 +63,9 @@ struct profiled_thread {
     uint64_t walk;                /* number of the last walk that met it: its own, like the rest */
     struct profiled_thread *walk_next;
     struct tally_counts walk_counts;
+    uint64_t log_number; /* of the log that has it, or an earlier one; the log's, like the rest */
+    struct profiled_thread *log_next;
+    uint32_t log_index;
 };
 
 struct trace {
@@ -70,7 +73,10 @@ struct trace {
     struct tally *tallies; /* of it */
     uint64_t hash;         /* immutable, like what follows but uses */
     uint32_t depth;
-    uint32_t uses;     /* tallies, and a walk */
+    uint32_t uses;       /* tallies, a walk, and whoever holds it */
+    uint64_t log_number; /* as of a thread, like the next two */
+    struct trace *log_next;
+    uint32_t log_index;
     uintptr_t frame[]; /* return addresses, innermost first */
 };
 
@@ -109,6 +115,14 @@ MUST_USE struct tally *tally_add(struct profiled_thread *thread, const uintptr_t
                                  unsigned depth, const struct sample_size *size);
 /* Its block is freed. The size is what was added. */
 void tally_remove(struct tally *tally, const struct sample_size *size);
+
+/* The trace of the frames, kept until it is released, with tallies or without; NULL when memory is
+ * refused. A trace that a tally or a holder has may be held once more. */
+MUST_USE struct trace *tally_trace_hold(const uintptr_t *frames, unsigned depth);
+void tally_trace_hold_more(struct trace *trace);
+void tally_trace_release(struct trace *trace);
+/* The same for a thread's record, which some tally or holder has; tally_thread_end() ends it. */
+void tally_thread_hold(struct profiled_thread *thread);
 
 /* Forgets all sums: from now on only what is added later counts. */
 void tally_reset(void);

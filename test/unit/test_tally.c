@@ -471,6 +471,42 @@ static void all_sums_stay_where_they_are_kept(void **state)
     expect_good_end(run_in_child(keep_all));
 }
 
+/* Held without a tally, then with some, then without again. */
+static void a_trace_stays_while_it_is_held(void **state)
+{
+    (void)state;
+    struct sample_size size = {100, 90, 65536, 19};
+    size_t before = 0;
+    for (unsigned round = 0; round < 100; round++) {
+        uintptr_t own[2] = {0x7000, round};
+        struct trace *trace = tally_trace_hold(own, 2);
+        struct profiled_thread *thread = tally_thread_begin();
+        uint64_t number = thread->number;
+        assert_non_null(trace);
+        assert_ptr_equal(tally_trace_hold(own, 2), trace);
+        struct tally *tally = tally_add(thread, own, 2, &size);
+        assert_ptr_equal(tally->trace, trace);
+        tally_trace_release(trace);
+        tally_trace_hold_more(trace);
+        tally_thread_hold(thread);
+        tally_thread_end(thread);
+        tally_remove(tally, &size);
+        tally_trace_release(trace);
+        uintptr_t other[2] = {0x7001, round};
+        struct trace *another = tally_trace_hold(other, 2);
+        assert_ptr_not_equal(another, trace);
+        assert_int_equal(trace->depth, 2);
+        assert_memory_equal(trace->frame, own, sizeof own);
+        assert_int_equal(thread->number, number);
+        tally_trace_release(another);
+        tally_trace_release(trace);
+        tally_thread_end(thread);
+        before = round == 0 ? meta_bytes() : before;
+    }
+    assert_int_equal(meta_bytes(), before);
+    expect_model();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +517,7 @@ int main(void)
         cmocka_unit_test(a_walk_keeps_its_place),
         cmocka_unit_test(walks_meet_traces_of_one_chain),
         cmocka_unit_test(a_reset_ends_what_a_walk_stands_on),
+        cmocka_unit_test(a_trace_stays_while_it_is_held),
         cmocka_unit_test(threads_free_what_others_sampled),
         cmocka_unit_test(all_sums_stay_where_they_are_kept),
     };
