@@ -264,6 +264,11 @@ bool dump_set_prefix(const char *prefix)
     return is_set;
 }
 
+struct lock *dump_lock(void)
+{
+    return &dumps.lock;
+}
+
 void dump_visit_lock(void (*visit)(struct lock *lock))
 {
     if (sampler_has_started()) {

@@ -59,6 +59,9 @@ struct dump_counts {
 };
 struct dump_counts dump_unbiased(const struct tally_sums *sums, unsigned lg_period);
 
+/* The lock, for who writes other files by dump_file.h. */
+struct lock *dump_lock(void);
+
 /* For fork. */
 void dump_visit_lock(void (*visit)(struct lock *lock));
 

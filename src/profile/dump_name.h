@@ -1,9 +1,10 @@
 /* dump_name.h: how the files of heap profiles are called.
  *
  *     PREFIX.PID.SEQUENCE.LETTER[NUMBER].heap            prof_pid_namespace: PREFIX.NS.PID. ...
+ *     PREFIX.PID.NUMBER.json                             logs of samples
  *
- * The sequence counts all of them, the number those of one kind; both begin at 0. The caller holds
- * the dump's lock.
+ * The sequence counts all profiles, the number those of one kind, or logs; all begin at 0. The
+ * caller holds the dump's lock.
  */
 #ifndef PROFILE_DUMP_NAME_H
 #define PROFILE_DUMP_NAME_H
@@ -24,5 +25,7 @@ MUST_USE bool dump_name_set_prefix(const char *prefix);
 bool dump_name_is_off(void);
 /* The next name of a kind into path, of DUMP_PATH_BYTES. */
 void dump_name_next(enum dump_kind kind, char *path);
+/* The next name of a log. */
+void dump_name_next_log(char *path);
 
 #endif

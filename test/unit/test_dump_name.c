@@ -50,6 +50,18 @@ static void the_prefix_is_the_options_or_the_programs(void **state)
     assert_false(dump_name_is_off());
 }
 
+static void logs_count_for_themselves(void **state)
+{
+    (void)state;
+    char path[DUMP_PATH_BYTES];
+    char expected[DUMP_PATH_BYTES];
+    for (unsigned i = 0; i < 3; i++) {
+        dump_name_next_log(path);
+        snprintf(expected, sizeof expected, "again.%d.%u.json", (int)getpid(), i);
+        assert_string_equal(path, expected);
+    }
+}
+
 static void the_namespace_stands_before_the_process(void **state)
 {
     (void)state;
@@ -66,6 +78,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_counts_for_itself),
         cmocka_unit_test(the_prefix_is_the_options_or_the_programs),
+        cmocka_unit_test(logs_count_for_themselves),
         cmocka_unit_test(the_namespace_stands_before_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
