@@ -255,6 +255,9 @@ bool process_start(void)
         if (options.prof && options.prof_final) {
             (void)atexit(write_final_profile);
         }
+        if (options.prof && options.prof_log) {
+            profiling_end_log_at_exit();
+        }
         if (options.prof && options.prof_active) {
             profiling_start_when_possible();
         }

@@ -180,13 +180,14 @@ BOOLEAN(prof_gdump, false, PLAIN, "Write a profile at each new peak of memory.")
 BOOLEAN(prof_final, false, PLAIN, "Write a profile at exit.")
 BOOLEAN(prof_leak, false, PLAIN, "Report leaks at exit; sets prof.")
 BOOLEAN(prof_leak_error, false, PLAIN, "Exit with an error after leaks; sets prof_leak.")
-BOOLEAN(prof_log, false, UNMIRRORED | IDLE, "Log samples from the start on.")
+BOOLEAN(prof_log, false, UNMIRRORED, "Log samples from the start on.")
 BOOLEAN(prof_pid_namespace, false, PLAIN, "Names of profiles have the number of the PID namespace.")
-INTEGER(prof_recent_alloc_max, ssize_t, 0, -1, INT64_MAX, REFUSE, IDLE, "",
+INTEGER(prof_recent_alloc_max, ssize_t, 0, -1, INT64_MAX, REFUSE, PLAIN, "",
         "Samples whose records are kept; -1: all.")
 BOOLEAN(prof_stats, false, PLAIN, "Count samples by size class.")
 BOOLEAN(prof_sys_thread_name, false, PLAIN, "Profiles have the system's names of threads.")
-CHOICE(prof_time_resolution, 0, "default\0high\0", IDLE, "The clock of the log.")
+CHOICE(prof_time_resolution, 0, "default\0high\0", PLAIN,
+       "The clock of the log: since the system's start, or since 1970.")
 CHOICE(prof_unwind, 0, "auto\0fp\0dwarf\0", PLAIN,
        "How stacks are walked: by unwind tables, by frame pointers, or by libgcc. Not in jemalloc.")
 BOOLEAN(prof_unbias, true, UNMIRRORED, "Samples stand for what they were drawn from.")

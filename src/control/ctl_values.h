@@ -75,7 +75,8 @@ bool ctl_index_is_valid(enum ctl_index kind, size_t index);
     X(call_hook_mistakes) X(call_prof_reset) X(call_thread_prof_name) \
     X(call_prof_hook_backtrace) X(call_prof_hook_sample) X(call_prof_hook_free) \
     X(call_prof_bin_live) X(call_prof_bin_ever) X(call_prof_large_live) X(call_prof_large_ever) \
-    X(call_prof_dump) X(call_prof_prefix) X(call_prof_hook_dump)
+    X(call_prof_dump) X(call_prof_prefix) X(call_prof_hook_dump) \
+    X(call_prof_log_start) X(call_prof_log_stop) X(call_recent_max) X(call_recent_dump)
 /* clang-format on */
 
 #define X(name) int name(const size_t *mib, size_t argument, struct ctl_value *value);

@@ -6,11 +6,15 @@
 
 #include "cache/thread.h"
 #include "config/options.h"
+#include "control/ctl.h"
 #include "control/outside.h"
 #include "control/statistics.h"
 #include "os/modules.h"
 #include "pages/mapped.h"
+#include "profile/sample_log.h"
 #include "profile/sampler.h"
+
+#include <stdlib.h>
 
 bool profiling_is_open(void)
 {
@@ -31,14 +35,25 @@ static void publish(void)
     atomic_store_explicit(&outside_block.has_sampled, has_sampled, memory_order_relaxed);
 }
 
+struct sampling *profiling_own_sampling(void)
+{
+    struct cache *cache = thread_own_cache();
+    return cache != NULL ? &cache->sampling : NULL;
+}
+
 /* Control lock held. */
 static void start(void)
 {
-    if (!sampler_has_started()) {
-        (void)mapped_watch_peak(options.prof && options.prof_gdump);
+    if (sampler_has_started()) {
+        return;
     }
+    (void)mapped_watch_peak(options.prof && options.prof_gdump);
+    sampler_set_finder(profiling_own_sampling);
     sampler_start();
     publish();
+    if (options.prof && options.prof_log) {
+        (void)!sample_log_begin(NULL);
+    }
 }
 
 void profiling_prepare(void)
@@ -89,6 +104,20 @@ void profiling_start_when_possible(void)
     if (os_modules_can_start() &&
         !atomic_flag_test_and_set_explicit(&begun, memory_order_relaxed)) {
         profiling_set_active(true);
+    }
+}
+
+static void end_log_at_exit(void)
+{
+    profiling_prepare();
+    sample_log_end_at_exit(ctl_version);
+}
+
+void profiling_end_log_at_exit(void)
+{
+    static atomic_flag is_known = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set_explicit(&is_known, memory_order_relaxed)) {
+        (void)atexit(end_log_at_exit);
     }
 }
 

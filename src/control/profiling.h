@@ -26,6 +26,13 @@ MUST_USE bool profiling_activate_unloaded(void);
 /* In MODE_START_PROFILE: begins, once libc has started. */
 void profiling_start_when_possible(void);
 
+/* The calling thread's sampling; NULL when it has none. */
+struct sampling;
+struct sampling *profiling_own_sampling(void);
+
+/* A log of samples that is there at exit is written then. May allocate. */
+void profiling_end_log_at_exit(void);
+
 /* Whether profiling may have changed what it needs: makes the tables, without sampling. */
 void profiling_prepare(void);
 

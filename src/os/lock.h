@@ -29,6 +29,8 @@ enum lock_rank {
     LOCK_DUMP,       /* writing a heap profile */
     LOCK_THREADS,    /* list of thread caches */
     LOCK_QUARANTINE, /* blocks that are held back */
+    LOCK_RECENT,     /* the list of recent samples */
+    LOCK_LOG,        /* the log of samples */
     LOCK_TALLY,      /* one stripe of the profiler's tallies */
     LOCK_TALLY_POOL, /* free tallies of the profiler */
     LOCK_RECORD,     /* free records of its samples */

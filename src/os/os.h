@@ -74,6 +74,8 @@ MUST_USE bool os_collapse(void *address, size_t size_bytes);
 uint64_t os_time_coarse_ns(void);
 /* The same, precise. */
 uint64_t os_time_ns(void);
+/* Nanoseconds since 1970, as far as the system's clock is right. */
+uint64_t os_time_of_day_ns(void);
 
 /* Number of CPUs that this process may use, >= 1: the least of those that it may run on and the
  * quota of its control groups, rounded up. Reads files. */

@@ -5,6 +5,7 @@
  */
 #include "profile/record.h"
 
+#include "config/options.h"
 #include "os/os.h"
 #include "pages/meta.h"
 
@@ -130,6 +131,11 @@ size_t record_requested_bytes(uint64_t mark, size_t usable_bytes)
     const struct record *record = record_of(mark);
     return record != NULL ? record->requested_bytes
                           : usable_bytes - decode_unused(mark >> TALLY_BITS);
+}
+
+uint64_t record_time_shift(void)
+{
+    return options.prof_time_resolution == TIME_HIGH ? os_time_of_day_ns() - os_time_ns() : 0;
 }
 
 struct lock *record_lock(void)

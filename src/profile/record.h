@@ -28,7 +28,8 @@ struct record {
     size_t requested_bytes;
     union {
         /* Its entry in the list of recent samples, or NULL: the block's thread and, under that
-         * list's lock, those who take entries away; relaxed. */
+         * list's lock, those who take entries away (release; acquired by the block's end: from then
+         * on the record is its own). */
         _Atomic(struct recent *) recent;
         struct record *next; /* of the free ones: under the lock */
     };
@@ -60,6 +61,25 @@ size_t record_requested_bytes(uint64_t mark, size_t usable_bytes);
 
 /* Gives it back; NULL is harmless. */
 void record_free(struct record *record);
+
+/* The end of a sampled block, for the log and the list of recent samples. */
+struct sample_end {
+    const struct tally *tally; /* of its sample */
+    uint64_t alloc_time_ns;    /* 0: not known, it had no record */
+    uint64_t free_time_ns;
+    struct profiled_thread *thread; /* that ended it; NULL: one that is ending itself, without a
+                                     * record, or memory was refused */
+    struct trace *trace;            /* where; held by the caller; NULL: memory was refused */
+    size_t usable_bytes;
+};
+
+/* A time as files have it: of the clock that the option prof_time_resolution says. The shift is
+ * one for all times of a file. 0 stays. */
+uint64_t record_time_shift(void);
+static inline uint64_t record_shown_time(uint64_t time_ns, uint64_t shift)
+{
+    return time_ns == 0 ? 0 : time_ns + shift;
+}
 
 /* The lock, for fork. */
 struct lock *record_lock(void);

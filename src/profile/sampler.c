@@ -13,7 +13,9 @@
 #include "profile/backtrace.h"
 #include "profile/dump.h"
 #include "profile/dump_trigger.h"
+#include "profile/recent.h"
 #include "profile/record.h"
+#include "profile/sample_log.h"
 
 #include <string.h>
 
@@ -24,6 +26,7 @@ static struct {
     _Atomic uint8_t lg_period;  /* under the control lock; read relaxed, at any time */
     uintptr_t own_start;        /* immutable after the start: where the code of this library is */
     uintptr_t own_end;
+    struct sampling *(*find_own)(void);    /* likewise */
     _Atomic uintptr_t hook[SAMPLER_HOOKS]; /* any thread; release and acquire */
     /* Any thread; relaxed: the sums of a class are of two moments while it is sampled. */
     _Atomic uint64_t requested_bytes[SAMPLED_KINDS][CLASS_COUNT];
@@ -74,60 +77,6 @@ struct sampled_sums sampler_sums(enum sampled_kind kind, uint8_t class_index)
         atomic_load_explicit(&sampler.requested_bytes[kind][class_index], memory_order_relaxed),
         atomic_load_explicit(&sampler.count[kind][class_index], memory_order_relaxed),
     };
-}
-
-/* Whether its sample's blocks were counted is an option for the whole process. */
-static void end_sample(const void *block, uint64_t mark, size_t usable_bytes)
-{
-    free_hook tell;
-    *(uintptr_t *)&tell = sampler_hook(HOOK_FREE);
-    if (UNLIKELY(tell != NULL)) {
-        tell(block, usable_bytes);
-    }
-    if (options.prof_stats) {
-        count(SAMPLED_LIVE, mark, usable_bytes, false);
-    }
-    sampler_take_back(mark, usable_bytes);
-}
-
-void sampler_load(void)
-{
-    /* The tables may be there without it: what starts them need not sample. */
-    if (!atomic_load_explicit(&sampler.loaded, memory_order_relaxed)) {
-        (void)backtrace_start();
-        atomic_store_explicit(&sampler.loaded, true, memory_order_relaxed);
-    }
-}
-
-bool sampler_load_nothing(void)
-{
-    return backtrace_start_unloaded();
-}
-
-void sampler_start(void)
-{
-    if (sampler_has_started()) {
-        return;
-    }
-    struct os_module own;
-    if (os_module_own(&own) && !os_module_is_program(&own)) {
-        sampler.own_start = own.start;
-        sampler.own_end = own.end;
-    }
-    tally_start(options.prof_accum);
-    record_start();
-    dump_start();
-    sampled_end = end_sample;
-    atomic_store_explicit(&sampler.lg_period, (uint8_t)options.lg_prof_sample,
-                          memory_order_relaxed);
-    atomic_store_explicit(&sampler.started, true, memory_order_release);
-}
-
-void sampler_reset(unsigned lg_period)
-{
-    ASSERT(lg_period <= DRAW_LG_MAX);
-    atomic_store_explicit(&sampler.lg_period, (uint8_t)lg_period, memory_order_relaxed);
-    tally_reset();
 }
 
 /* Threads that begin at once differ by their address, those that follow one another by the time. */
@@ -230,19 +179,25 @@ void sampler_set_hook(enum sampler_hook hook, uintptr_t function)
     atomic_store_explicit(&sampler.hook[hook], function, memory_order_release);
 }
 
-static uint64_t take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes)
+/* The calling thread's frames. Result: how many. */
+static unsigned trace_here(uintptr_t *frames)
 {
-    uintptr_t frames[TRACE_DEPTH_MAX];
     unsigned most = options.prof_bt_max < TRACE_DEPTH_MAX ? options.prof_bt_max : TRACE_DEPTH_MAX;
-    struct profiled_thread *thread = sampling_thread(sampling);
-    if (thread == NULL) {
-        return 0;
-    }
     unsigned depth = 0;
     backtrace_hook trace;
     *(uintptr_t *)&trace = sampler_hook(HOOK_BACKTRACE);
     trace((void **)frames, &depth, most);
-    depth = depth < most ? depth : most;
+    return depth < most ? depth : most;
+}
+
+static uint64_t take(struct sampling *sampling, size_t size_bytes, size_t usable_bytes)
+{
+    uintptr_t frames[TRACE_DEPTH_MAX];
+    struct profiled_thread *thread = sampling_thread(sampling);
+    if (thread == NULL) {
+        return 0;
+    }
+    unsigned depth = trace_here(frames);
     struct record *record = record_new();
     size_t kept = record != NULL ? size_bytes : record_kept_bytes(size_bytes, usable_bytes);
     struct sample_size size = size_of(kept, usable_bytes, sampling->lg_period);
@@ -286,6 +241,9 @@ void sampler_made(struct sampling *sampling, const void *block, uint64_t mark, s
         count(SAMPLED_LIVE, mark, usable_bytes, true);
         count(SAMPLED_EVER, mark, usable_bytes, true);
     }
+    if (record_of(mark) != NULL) {
+        recent_add(record_of(mark), usable_bytes);
+    }
     if (UNLIKELY(tell != NULL)) {
         struct trace *trace = record_tally(mark)->trace;
         size_t size_bytes = record_requested_bytes(mark, usable_bytes);
@@ -305,9 +263,124 @@ void sampler_take_back(uint64_t mark, size_t usable_bytes)
     record_free(record_of(mark));
 }
 
+static struct sampling *own_sampling(void)
+{
+    return sampler.find_own != NULL ? sampler.find_own() : NULL;
+}
+
+/* Whether the end of a sample's block is told to somebody. */
+static bool is_told(const struct record *record)
+{
+    return sample_log_wants() || (record != NULL && recent_has(record));
+}
+
+/* The calling thread's trace, held. One that is taking a trace just now has none. */
+static struct trace *hold_trace_here(struct sampling *own)
+{
+    uintptr_t frames[TRACE_DEPTH_MAX];
+    unsigned depth = 0;
+    if (own == NULL) {
+        depth = trace_here(frames);
+    } else if (!own->is_busy) {
+        own->is_busy = true;
+        depth = trace_here(frames);
+        own->is_busy = false;
+    }
+    return tally_trace_hold(frames, depth);
+}
+
+static NOINLINE void tell_end(uint64_t mark, size_t usable_bytes)
+{
+    struct record *record = record_of(mark);
+    struct sampling *own = own_sampling();
+    struct sample_end end = {
+        .tally = record_tally(mark),
+        .alloc_time_ns = record != NULL ? record->alloc_time_ns : 0,
+        .free_time_ns = os_time_ns(),
+        .thread = own != NULL ? sampling_thread(own) : NULL,
+        .trace = hold_trace_here(own),
+        .usable_bytes = usable_bytes,
+    };
+    if (sample_log_wants()) {
+        sample_log_add(&end);
+    }
+    if (record != NULL) {
+        recent_end(record, &end);
+    }
+    if (end.trace != NULL) {
+        tally_trace_release(end.trace);
+    }
+}
+
+/* Whether its sample's blocks were counted is an option for the whole process. */
+static void end_sample(const void *block, uint64_t mark, size_t usable_bytes)
+{
+    free_hook tell;
+    *(uintptr_t *)&tell = sampler_hook(HOOK_FREE);
+    if (UNLIKELY(tell != NULL)) {
+        tell(block, usable_bytes);
+    }
+    if (options.prof_stats) {
+        count(SAMPLED_LIVE, mark, usable_bytes, false);
+    }
+    if (UNLIKELY(is_told(record_of(mark)))) {
+        tell_end(mark, usable_bytes);
+    }
+    sampler_take_back(mark, usable_bytes);
+}
+
+void sampler_load(void)
+{
+    /* The tables may be there without it: what starts them need not sample. */
+    if (!atomic_load_explicit(&sampler.loaded, memory_order_relaxed)) {
+        (void)backtrace_start();
+        atomic_store_explicit(&sampler.loaded, true, memory_order_relaxed);
+    }
+}
+
+bool sampler_load_nothing(void)
+{
+    return backtrace_start_unloaded();
+}
+
+void sampler_set_finder(struct sampling *(*find_own)(void))
+{
+    sampler.find_own = find_own;
+}
+
+void sampler_start(void)
+{
+    if (sampler_has_started()) {
+        return;
+    }
+    struct os_module own;
+    if (os_module_own(&own) && !os_module_is_program(&own)) {
+        sampler.own_start = own.start;
+        sampler.own_end = own.end;
+    }
+    tally_start(options.prof_accum);
+    record_start();
+    recent_start();
+    sample_log_start();
+    dump_start();
+    sampled_end = end_sample;
+    atomic_store_explicit(&sampler.lg_period, (uint8_t)options.lg_prof_sample,
+                          memory_order_relaxed);
+    atomic_store_explicit(&sampler.started, true, memory_order_release);
+}
+
+void sampler_reset(unsigned lg_period)
+{
+    ASSERT(lg_period <= DRAW_LG_MAX);
+    atomic_store_explicit(&sampler.lg_period, (uint8_t)lg_period, memory_order_relaxed);
+    tally_reset();
+}
+
 void sampler_visit_locks(void (*visit)(struct lock *lock))
 {
     if (sampler_has_started()) {
+        recent_visit_lock(visit);
+        sample_log_visit_lock(visit);
         tally_visit_locks(visit);
         visit(record_lock());
     }
@@ -318,5 +391,7 @@ void sampler_forked(void)
     if (sampler_has_started()) {
         backtrace_forked();
         dump_forked();
+        const struct sampling *own = own_sampling();
+        recent_forked(own != NULL ? own->printing : 0);
     }
 }

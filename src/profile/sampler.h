@@ -22,8 +22,9 @@ struct sampling {
     struct profiled_thread *thread; /* NULL: no sample yet, and no name */
     uint8_t lg_period;              /* of the draws */
     bool is_on;
-    bool is_busy;    /* the thread takes a sample: what that allocates is not sampled */
-    bool is_refused; /* by thread.prof.active */
+    bool is_busy;     /* the thread takes a sample: what that allocates is not sampled */
+    bool is_refused;  /* by thread.prof.active */
+    uint8_t printing; /* the thread tells the list of recent samples, so many times */
 };
 
 /* Loads what samples need; the first call may allocate much, and take the loader's lock. */
@@ -35,6 +36,9 @@ void sampler_start(void);
 /* Whether blocks may have been sampled in this process: from now on sized deallocation may not
  * trust the size. */
 bool sampler_has_started(void);
+
+/* What finds the calling thread's sampling, or NULL: for the ends of blocks. Before the start. */
+void sampler_set_finder(struct sampling *(*find_own)(void));
 
 /* The mean distance of samples in bytes, as a power of two: that of the option, or of a reset. */
 unsigned sampler_lg_period(void);

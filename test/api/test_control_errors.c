@@ -396,7 +396,7 @@ static void missing_buffers(const struct row *row)
                                        NULL};
     if (!needs_buffers(row) || strcmp(row->access, "--") == 0 ||
         strcmp(row->name, "arena.0.name") == 0 || strcmp(row->name, "prof.reset") == 0 ||
-        strcmp(row->name, "prof.dump") == 0 ||
+        strcmp(row->name, "prof.dump") == 0 || strcmp(row->name, "prof.log_start") == 0 ||
         strcmp(row->name, "experimental.hooks.safety_check_abort") == 0) {
         return; /* Those before the last can do without; the last leaves everything as it is. */
     }

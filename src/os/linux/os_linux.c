@@ -300,6 +300,11 @@ uint64_t os_time_ns(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t os_time_of_day_ns(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
 /* The CPUs of the process's first thread: the others may be bound to a CPU each. libc's wrappers,
  * and that of readlink, would cost the start of every program a symbol each. False when there are
  * more than the set holds. */
