@@ -25,6 +25,15 @@ static uint64_t *marks_of(const struct run *slab)
     return (uint64_t *)(void *)chunk_page_address(slab->chunk, slab->page + slab->page_count);
 }
 
+/* Visitors of the heap's runs read these two, under its lock. */
+static void set_kind(struct page_heap *heap, struct run *run, int more_pages, uint8_t large_index)
+{
+    lock_acquire(&heap->lock);
+    run->page_count = (uint16_t)(run->page_count + more_pages);
+    run->large_index = large_index;
+    lock_release(&heap->lock);
+}
+
 /* The run of the slab and its marks becomes that of the slab alone. */
 static struct run *new_slab(struct page_heap *heap, uint8_t class_index)
 {
@@ -32,8 +41,7 @@ static struct run *new_slab(struct page_heap *heap, uint8_t class_index)
     bool zeroed;
     struct run *run = run_alloc(heap, request, &zeroed);
     if (run != NULL) {
-        run->page_count--;
-        run->large_index = LARGE_SAMPLED;
+        set_kind(heap, run, -1, LARGE_SAMPLED);
         slab_make(run, class_index, CODE_SAMPLED);
     }
     return run;
@@ -187,8 +195,7 @@ void sampled_slab_free(struct run *slab)
             sampled_end((char *)slab->first + i * size, marks_of(slab)[i], size);
         }
     }
-    slab->large_index = LARGE_NONE;
-    slab->page_count++;
+    set_kind(slab->chunk->heap, slab, 1, LARGE_NONE);
     run_free(slab, slab->page_count);
 }
 
