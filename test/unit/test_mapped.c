@@ -59,13 +59,13 @@ static void the_sum_is_that_of_all_mappings(void **state)
     static char *blocks[BLOCKS];
     (void)mapped_watch_peak(true);
     for (unsigned i = 0; i < BLOCKS; i++) {
-        blocks[i] = API(malloc)(300000 << i % 6);
+        blocks[i] = API(malloc)((size_t)300000 << i % 6);
         assert_non_null(blocks[i]);
         expect_sum();
     }
     assert_true(take_peak());
     for (unsigned i = 0; i < BLOCKS; i++) {
-        blocks[i] = API(realloc)(blocks[i], 100000 << (i + 2) % 8);
+        blocks[i] = API(realloc)(blocks[i], (size_t)100000 << (i + 2) % 8);
         assert_non_null(blocks[i]);
         expect_sum();
     }
