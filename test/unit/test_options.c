@@ -322,7 +322,7 @@ static void some_keys_set_others(void **state)
     const char *const huge_numbers[] = {"narenas:-1", "narenas:4294967296"};
     for (unsigned i = 0; i < 2; i++) {
         options.narenas = 1;
-        assert_true(apply(huge_numbers[i]));
+        assert_true(apply("%s", huge_numbers[i]));
         options_settle();
         assert_int_equal(options.narenas, 4094);
     }
